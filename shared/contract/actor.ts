@@ -1,0 +1,67 @@
+// What the worker runtime and an actor library promise each other. The runtime knows records, revisions and batches;
+// the library knows what they mean. The library is pure: same message, same view, same decision, for ever.
+import type { EventSource } from './names.ts';
+
+/** A message of the event log as the actor sees it. */
+export interface ActorMessage {
+  readonly shard: number;
+  readonly source: EventSource;
+  /** Position in the event log; unique within one log. */
+  readonly sequence: number;
+  /** Log time in ms: the `now` of every decision about this message. */
+  readonly nowMs: number;
+  readonly payload: Uint8Array;
+  /** Identity of the log (its creation time): with `sequence` it is the only source of "random" ids. */
+  readonly logId: string;
+}
+
+/** Committed records plus what earlier messages of the same micro-batch decided. */
+export interface RecordView {
+  /** The state, null when there is no such record, undefined when it has not been loaded (ask by `need`). */
+  get(key: string): unknown;
+}
+
+export interface OutboxEntry {
+  /** Record key `o.…`; its last token is unique for ever. */
+  readonly key: string;
+  readonly value: Uint8Array;
+}
+
+export type AlarmChange =
+  | {
+      readonly kind: 'arm';
+      readonly key: string;
+      readonly target: string;
+      readonly atMs: number;
+      readonly value: Uint8Array;
+    }
+  | { readonly kind: 'cancel'; readonly key: string };
+
+export interface Apply {
+  readonly kind: 'apply';
+  /** New states by record key; null removes the record. A state equal (===) to the one read is not written. */
+  readonly writes: ReadonlyMap<string, unknown>;
+  /** Records that the decision relied on without writing them: the commit fails if one has changed. */
+  readonly guards: readonly string[];
+  readonly outbox: readonly OutboxEntry[];
+  readonly alarms: readonly AlarmChange[];
+}
+
+export type Decision = { readonly kind: 'need'; readonly keys: readonly string[] } | Apply;
+
+export interface Actor<Parsed = unknown> {
+  readonly configVersion: number;
+  /** Reads a message; throws when it cannot be one (it becomes a dead letter). Called once per message. */
+  parse(message: ActorMessage): Parsed;
+  /** Asks for records with `need` until it can decide. A throw makes the message a dead letter. */
+  decide(message: ActorMessage, parsed: Parsed, view: RecordView): Decision;
+  /** The stored form, versioned. */
+  encode(key: string, state: unknown): Uint8Array;
+  /** Reads any version ever stored. Throws when the bytes are damaged. */
+  decode(key: string, bytes: Uint8Array): unknown;
+  /** What is kept of a message that cannot be applied. */
+  deadLetter(message: ActorMessage, reason: { code: string; message: string }): OutboxEntry;
+}
+
+/** Nothing to do: the message is consumed and changes no record. */
+export const NOTHING: Apply = { kind: 'apply', writes: new Map(), guards: [], outbox: [], alarms: [] };

@@ -1,0 +1,31 @@
+// A customer event: an immutable fact received from outside, as it stands in the event log.
+
+export const EVENT_LIMITS = {
+  eventsPerRequest: 500,
+  eventBytes: 1_048_576,
+  requestBytes: 5_242_880,
+} as const;
+
+export interface CustomerEvent {
+  readonly messageId: string;
+  readonly name: string;
+  /** Stitching keys as sent (not normalized), one value a name. */
+  readonly keys: Readonly<Record<string, string>>;
+  readonly properties: Readonly<Record<string, unknown>>;
+  /** When it happened by the sender's clock, ms; the log's time when the sender gave none. Not yet clamped. */
+  readonly timestampMs: number | undefined;
+  readonly table: string | undefined;
+}
+
+/** What stands in EVENTS_<seg>: JSON, so that anything that speaks NATS can read the log. */
+export type LogEnvelope =
+  | { readonly v: 1; readonly type: 'event'; readonly event: CustomerEvent }
+  /** A timer of a profile that fired. */
+  | {
+      readonly v: 1;
+      readonly type: 'timer';
+      readonly profileId: string;
+      readonly timer: string;
+      readonly generation: number;
+      readonly dueMs: number;
+    };

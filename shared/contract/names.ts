@@ -1,0 +1,76 @@
+// Every stream, bucket, subject and record key is named here and nowhere else.
+import { sha256Base64Url } from '../kernel/hash.ts';
+
+export const CONFIG_BUCKET = 'stitchwork_config';
+export const MEMBERS_BUCKET = 'stitchwork_members';
+export const DEFAULT_SHARDS = 64;
+export const EVENT_SOURCES = ['ingest', 'timer', 'command', 'batch'] as const;
+export type EventSource = (typeof EVENT_SOURCES)[number];
+
+/** Longest key value, in bytes, that stands in a subject as itself; a longer one stands as its hash. */
+const KEY_VALUE_BYTES_MAX = 120;
+
+/** Names of one parent segment: `segment` matches [a-z0-9-]{1,32}. */
+export function segmentNames(segment: string) {
+  const bucket = `profiles_${segment}`;
+  return {
+    segment,
+    eventsStream: `EVENTS_${segment}`,
+    activationsStream: `ACTIVATIONS_${segment}`,
+    auditStream: `AUDIT_${segment}`,
+    deadStream: `DEAD_${segment}`,
+    profilesBucket: bucket,
+    profilesStream: `KV_${bucket}`,
+    snapshotsBucket: `snapshots_${segment}`,
+    /** Subject of a record key of the profile bucket. */
+    recordSubject: (key: string) => `$KV.${bucket}.${key}`,
+    recordSubjectPrefix: `$KV.${bucket}.`,
+    eventSubject: (shard: number, source: EventSource) => `events.${segment}.${shard}.${source}`,
+    shardFilter: (shard: number) => `events.${segment}.${shard}.*`,
+    eventsFilter: `events.${segment}.>`,
+    activationSubject: (name: string) => `activations.${segment}.${name}`,
+    activationsFilter: `activations.${segment}.>`,
+    auditSubject: (kind: string) => `audit.${segment}.${kind}`,
+    auditFilter: `audit.${segment}.>`,
+    deadSubject: (shard: number) => `dead.${segment}.${shard}`,
+    deadFilter: `dead.${segment}.>`,
+    /** Core subject on which a worker answers probes. */
+    probeSubject: (workerId: string) => `stitchwork.${segment}.probe.${workerId}`,
+    memberKey: (workerId: string) => `${segment}.worker.${workerId}`,
+    memberKeyFilter: `${segment}.worker.*`,
+    configKey: `${segment}.current`,
+    configVersionKey: (version: number) => `${segment}.version.${version}`,
+  } as const;
+}
+
+export type SegmentNames = ReturnType<typeof segmentNames>;
+
+/** Record keys inside the profile bucket. */
+export const recordKeys = {
+  shard: (shard: number) => `s.${shard}`,
+  profile: (profileId: string) => `p.${profileId}`,
+  link: (keyName: string, value: string) => `k.${keyName}.${encodeKeyValue(value)}`,
+  activation: (name: string, id: string) => `o.activation.${name}.${id}`,
+  audit: (kind: string, id: string) => `o.audit.${kind}.${id}`,
+  dead: (shard: number, sequence: number) => `o.dead.${shard}.${sequence}`,
+  alarm: (profileId: string, timer: string) => `t.${profileId}.${timer}`,
+  /** Where an alarm clock fires: unique per arming, since two firings on one subject would overwrite each other. */
+  fired: (shard: number, profileId: string, timer: string, generation: number) =>
+    `f.${shard}.${profileId}.${timer}.${generation}`,
+  /** What the housekeeper purged, written before it purges. */
+  purge: 'h.purge',
+} as const;
+
+/** Outbox and fired-timer messages, as filters over the bucket's stream. */
+export const OUTBOX_FILTERS = {
+  activation: 'o.activation.*.*',
+  audit: 'o.audit.*.*',
+  dead: 'o.dead.*.*',
+  fired: 'f.*.*.*.*',
+} as const;
+
+/** A stitching key's value as one subject token: base64url, or `=` and a SHA-256 when longer than 120 bytes. */
+export function encodeKeyValue(value: string): string {
+  const bytes = Buffer.from(value, 'utf8');
+  return bytes.length > KEY_VALUE_BYTES_MAX ? `=${sha256Base64Url(bytes)}` : bytes.toString('base64url');
+}
