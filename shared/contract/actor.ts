@@ -47,13 +47,28 @@ export interface Apply {
   readonly alarms: readonly AlarmChange[];
 }
 
-export type Decision = { readonly kind: 'need'; readonly keys: readonly string[] } | Apply;
+export type Decision =
+  | {
+      readonly kind: 'need';
+      readonly keys: readonly string[];
+      /**
+       * The records read so far contradict one another (a link to a profile that does not list the key, a link to no
+       * profile): some are stale. They are read again from the leader, and the decision is asked for again.
+       */
+      readonly fresh?: boolean;
+    }
+  /** The message cannot be decided yet (a record was written under a newer config than this actor's): ask again later. */
+  | { readonly kind: 'wait'; readonly reason: string }
+  | Apply;
 
 export interface Actor<Parsed = unknown> {
   readonly configVersion: number;
   /** Reads a message; throws when it cannot be one (it becomes a dead letter). Called once per message. */
   parse(message: ActorMessage): Parsed;
-  /** Asks for records with `need` until it can decide. A throw makes the message a dead letter. */
+  /**
+   * Asks for records with `need` until it can decide. A throw makes the message a dead letter. When it writes no record,
+   * the runtime guards every record that it looked at; otherwise it guards those that the decision names.
+   */
   decide(message: ActorMessage, parsed: Parsed, view: RecordView): Decision;
   /** The stored form, versioned. */
   encode(key: string, state: unknown): Uint8Array;

@@ -59,6 +59,8 @@ export const recordKeys = {
     `f.${shard}.${profileId}.${timer}.${generation}`,
   /** What the housekeeper purged, written before it purges. */
   purge: 'h.purge',
+  /** Which target streams the outbox was copied to, and what was purged after copying. */
+  copies: 'h.copies',
 } as const;
 
 /** Outbox and fired-timer messages, as filters over the bucket's stream. */

@@ -46,6 +46,7 @@ export const ERRORS = {
   },
   LOG_REPLACED: { status: 500, retry: 'never', text: 'The event log is not the one that was read before.' },
   LOG_TRUNCATED: { status: 500, retry: 'never', text: 'The event log lost messages that were not applied.' },
+  RECORD_DAMAGED: { status: 500, retry: 'never', text: 'A stored record cannot be read.' },
   RECORD_TOO_LARGE: { status: 500, retry: 'never', text: 'A record would exceed its size limit.' },
   DECISION_TOO_LARGE: {
     status: 500,

@@ -12,6 +12,8 @@ export interface CopyState {
   /** Ms since the source was last active; -1: it is not running. */
   readonly activeMs: number;
   readonly error: string | undefined;
+  /** Creation time of the target stream: another value means that it was deleted and made anew. */
+  readonly targetCreatedAt: string;
 }
 
 export interface OutboxCopies {

@@ -1,0 +1,326 @@
+// A worker: owns shards, feeds their messages through the commit pipeline, gives shards up and takes them over. Generic:
+// it knows records, revisions and batches, and nothing of what they mean.
+import type { Actor } from '../../shared/contract/actor.ts';
+import { invariant } from '../../shared/kernel/assert.ts';
+import type { Clock } from '../../shared/kernel/clock.ts';
+import { isStitchworkError } from '../../shared/kernel/errors.ts';
+import type { Random } from '../../shared/kernel/random.ts';
+import type { EventLogReader } from '../../shared/ports/event-log.ts';
+import type { MemberReport, Membership } from '../../shared/ports/membership.ts';
+import type { RecordStore } from '../../shared/ports/record-store.ts';
+import type { WorkerTelemetry } from '../../shared/ports/worker-telemetry.ts';
+import { advanceIdle } from './checkpoint.ts';
+import { checkLog } from './log-check.ts';
+import { Members } from './members.ts';
+import { type WorkerOptions, workerOptions } from './options.ts';
+import { type ClaimDeps, claimShard, writeShardRecord } from './ownership.ts';
+import { OwnershipTable } from './ownership-table.ts';
+import { applyMessages, type PipelineDeps } from './pipeline.ts';
+import { Residents } from './residents.ts';
+import { gather, type HaltedShard, type OwnedShard } from './shard.ts';
+import { Wakeup } from './wakeup.ts';
+
+export interface WorkerDeps {
+  readonly store: RecordStore;
+  readonly log: EventLogReader;
+  readonly membership: Membership;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly telemetry: WorkerTelemetry;
+  readonly actor: Actor;
+}
+
+export interface Worker {
+  /** Joins, and begins to claim and work. */
+  start(): Promise<void>;
+  /** Finishes the commit in flight, releases every shard, leaves. Resolves within the stop deadline. */
+  stop(): Promise<void>;
+  /** From the next micro-batch on decisions are made by this actor. */
+  setActor(actor: Actor): void;
+  report(): MemberReport;
+  /** Resolves with the error when the worker broke and stopped working: the process should end. */
+  readonly failed: Promise<unknown>;
+}
+
+export function createWorker(
+  deps: WorkerDeps,
+  given: Pick<WorkerOptions, 'segment' | 'workerId'> & Partial<WorkerOptions>,
+): Worker {
+  return new ShardWorker(deps, workerOptions(given));
+}
+
+class ShardWorker implements Worker {
+  readonly failed: Promise<unknown>;
+  readonly #deps: WorkerDeps;
+  readonly #options: WorkerOptions;
+  readonly #owned = new Map<number, OwnedShard>();
+  readonly #halted = new Map<number, HaltedShard>();
+  readonly #claiming = new Set<number>();
+  readonly #members: Members;
+  readonly #table: OwnershipTable;
+  readonly #residents: Residents;
+  readonly #work = new Wakeup();
+  readonly #attention = new Wakeup();
+  /** Aborts everything that still waits when the stop deadline has passed. */
+  readonly #hardStop = new AbortController();
+  readonly #startedAtMs: number;
+  #actor: Actor;
+  #stopping = false;
+  #turn = 0;
+  #fail: (error: unknown) => void = () => {};
+  #loops: readonly Promise<void>[] = [];
+  #forgetReconnects = () => {};
+
+  constructor(deps: WorkerDeps, options: WorkerOptions) {
+    this.#deps = deps;
+    this.#options = options;
+    this.#actor = deps.actor;
+    this.#startedAtMs = deps.clock.nowMs();
+    this.#members = new Members(deps.membership, deps.clock, options);
+    this.#table = new OwnershipTable(this.#members, deps.clock, options);
+    this.#residents = new Residents(options.residentBytesMax);
+    this.failed = new Promise((resolve) => {
+      this.#fail = resolve;
+    });
+  }
+
+  async start(): Promise<void> {
+    await this.#deps.membership.join(this.#options.workerId, () => this.report());
+    this.#forgetReconnects = this.#deps.membership.onReconnect(() => {
+      this.#table.reconnected();
+      this.#attention.wake();
+    });
+    this.#loops = [this.#guarded(() => this.#ownershipLoop()), this.#guarded(() => this.#pipelineLoop())];
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    this.#forgetReconnects();
+    this.#work.wake();
+    this.#attention.wake();
+    const deadline = new AbortController();
+    const timeUp = this.#deps.clock.sleep(this.#options.stopDeadlineMs, deadline.signal).then(
+      () => this.#hardStop.abort(new Error('stop deadline')),
+      () => {},
+    );
+    await Promise.all(this.#loops);
+    await this.#guarded(() => this.#releaseAll());
+    deadline.abort(new Error('stopped in time'));
+    await timeUp;
+    for (const { reader } of this.#owned.values()) reader.close();
+    this.#owned.clear();
+    await this.#deps.membership.leave();
+  }
+
+  setActor(actor: Actor): void {
+    this.#actor = actor;
+  }
+
+  report(): MemberReport {
+    const lag: Record<number, number> = {};
+    const lastCommitAtMs: Record<number, number> = {};
+    for (const [shard, owned] of this.#owned) {
+      lag[shard] = owned.reader.buffered + owned.reader.pending;
+      if (owned.lastCommitAtMs > 0) lastCommitAtMs[shard] = owned.lastCommitAtMs;
+    }
+    return {
+      id: this.#options.workerId,
+      startedAtMs: this.#startedAtMs,
+      shards: [...this.#owned.keys(), ...this.#claiming],
+      halted: [...this.#halted.values()].map(({ shard, code, reason }) => ({ shard, code, reason })),
+      lag,
+      lastCommitAtMs,
+      configVersion: this.#actor.configVersion,
+    };
+  }
+
+  /** Runs a loop; what breaks it, other than the hard stop, is told by `failed`. */
+  async #guarded(run: () => Promise<void>): Promise<void> {
+    try {
+      await run();
+    } catch (error) {
+      if (this.#hardStop.signal.aborted) return;
+      this.#stopping = true;
+      this.#work.wake();
+      this.#attention.wake();
+      this.#fail(error);
+    }
+  }
+
+  async #ownershipLoop(): Promise<void> {
+    const { clock } = this.#deps;
+    while (!this.#stopping) {
+      await this.#members.refresh(() => this.#attention.wake());
+      const { claim, release } = this.#table.decide(this.#owned, this.#halted);
+      await Promise.all(claim.map((shard) => this.#claim(shard)));
+      for (const shard of release) {
+        this.#halted.delete(shard);
+        const owned = this.#owned.get(shard);
+        if (owned) owned.releasing = true;
+      }
+      if (release.length > 0) this.#work.wake();
+      await this.#attention.wait(clock, this.#options.ownershipIntervalMs);
+    }
+  }
+
+  async #claim(shard: number): Promise<void> {
+    this.#claiming.add(shard);
+    try {
+      const result = await claimShard(this.#claimDeps(), shard, this.#hardStop.signal);
+      if (result.kind === 'unsound') this.#halt(shard, result.code, result.reason);
+      if (result.kind !== 'claimed') return;
+      this.#halted.delete(shard);
+      const { record, revision } = result;
+      const reader = this.#deps.log.open(shard, record.seq, () => this.#work.wake());
+      const checkedAtMs = this.#deps.clock.nowMs();
+      this.#owned.set(shard, {
+        shard,
+        record,
+        revision,
+        reader,
+        releasing: false,
+        lastCommitAtMs: 0,
+        checkedAtMs,
+      });
+      this.#deps.telemetry.claimed(shard, record.epoch);
+    } catch (error) {
+      // The server cannot be reached: the next look at the owner table tries again.
+      if (!isUnavailable(error) && !this.#hardStop.signal.aborted) throw error;
+    } finally {
+      this.#claiming.delete(shard);
+    }
+  }
+
+  async #pipelineLoop(): Promise<void> {
+    const { clock, telemetry } = this.#deps;
+    while (!this.#stopping) {
+      await this.#releaseAsked();
+      await this.#haltFaulty();
+      const works = gather([...this.#owned.values()], this.#options.batchMessagesMax, this.#turn++);
+      if (works.length > 0) {
+        await applyMessages(this.#pipelineDeps(), works, this.#hardStop.signal);
+        continue;
+      }
+      await this.#checkpointIdle();
+      telemetry.phase('idle');
+      if (!this.#readable()) await this.#work.wait(clock, this.#untilIdleCheckpointMs());
+    }
+  }
+
+  #readable(): boolean {
+    const asks = (owned: OwnedShard) => owned.releasing || owned.reader.buffered > 0 || owned.reader.fault;
+    return this.#stopping || [...this.#owned.values()].some(asks);
+  }
+
+  async #checkpointIdle(): Promise<void> {
+    const nowMs = this.#deps.clock.nowMs();
+    const { idleCheckpointMs } = this.#options;
+    const due = [...this.#owned.values()].filter((owned) => nowMs - owned.checkedAtMs >= idleCheckpointMs);
+    if (due.length === 0) return;
+    for (const owned of due) owned.checkedAtMs = nowMs;
+    try {
+      await advanceIdle({ ...this.#pipelineDeps(), log: this.#deps.log }, due, this.#hardStop.signal);
+    } catch (error) {
+      if (!isUnavailable(error)) throw error;
+    }
+  }
+
+  #untilIdleCheckpointMs(): number {
+    const nowMs = this.#deps.clock.nowMs();
+    const { idleCheckpointMs } = this.#options;
+    let wait = idleCheckpointMs;
+    for (const { checkedAtMs } of this.#owned.values())
+      wait = Math.min(wait, checkedAtMs + idleCheckpointMs - nowMs);
+    return Math.max(1, wait);
+  }
+
+  async #releaseAsked(): Promise<void> {
+    const asked = [...this.#owned.values()].filter((owned) => owned.releasing);
+    await Promise.all(asked.map((owned) => this.#release(owned)));
+  }
+
+  async #releaseAll(): Promise<void> {
+    await Promise.all([...this.#owned.values()].map((owned) => this.#release(owned)));
+  }
+
+  async #release(owned: OwnedShard): Promise<void> {
+    const record = { ...owned.record, owner: null };
+    await writeShardRecord(this.#claimDeps(), owned.shard, record, owned.revision, this.#hardStop.signal);
+    this.#forget(owned.shard);
+    this.#deps.telemetry.released(owned.shard);
+  }
+
+  /** A reader that found another log, or a shorter one, stops its shard with an alarm. */
+  async #haltFaulty(): Promise<void> {
+    for (const owned of [...this.#owned.values()]) {
+      if (!owned.reader.fault || owned.reader.buffered > 0) continue;
+      const verdict = await this.#verdict(owned);
+      const { code, reason } = verdict ?? {
+        code: owned.reader.fault,
+        reason: 'the log changed while it was read',
+      };
+      this.#forget(owned.shard);
+      this.#halt(owned.shard, code, reason);
+    }
+  }
+
+  async #verdict(owned: OwnedShard): Promise<{ code: string; reason: string } | undefined> {
+    try {
+      const verdict = await checkLog(owned.record, this.#deps.log, this.#deps.store);
+      return verdict.kind === 'unsound' ? verdict : undefined;
+    } catch (error) {
+      if (!isUnavailable(error)) throw error;
+      return undefined;
+    }
+  }
+
+  #halt(shard: number, code: string, reason: string): void {
+    const known = this.#halted.get(shard);
+    this.#halted.set(shard, { shard, code, reason, atMs: this.#deps.clock.nowMs() });
+    if (known?.code !== code) this.#deps.telemetry.halted(shard, code, reason);
+  }
+
+  #lose(shard: number): void {
+    if (!this.#owned.has(shard)) return;
+    this.#forget(shard);
+    this.#deps.telemetry.fenced(shard);
+    this.#attention.wake();
+  }
+
+  #forget(shard: number): void {
+    const owned = this.#owned.get(shard);
+    invariant(owned, `shard ${shard} is not owned`);
+    owned.reader.close();
+    this.#owned.delete(shard);
+  }
+
+  #claimDeps(): ClaimDeps {
+    const { store, clock, random, telemetry, log } = this.#deps;
+    const { workerId, backoffMaxMs } = this.#options;
+    return { store, clock, random, telemetry, log, members: this.#members, workerId, backoffMaxMs };
+  }
+
+  #pipelineDeps(): PipelineDeps {
+    const { store, clock, random, telemetry } = this.#deps;
+    const { workerId, backoffMaxMs } = this.#options;
+    const lose = (shard: number) => this.#lose(shard);
+    const actor = () => this.#actor;
+    const residents = this.#residents;
+    return {
+      store,
+      clock,
+      random,
+      telemetry,
+      residents,
+      shards: this.#owned,
+      actor,
+      lose,
+      workerId,
+      backoffMaxMs,
+    };
+  }
+}
+
+function isUnavailable(error: unknown): boolean {
+  return isStitchworkError(error, 'LOG_UNAVAILABLE') || isStitchworkError(error, 'STORE_UNAVAILABLE');
+}

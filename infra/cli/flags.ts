@@ -1,0 +1,74 @@
+// Flags that several commands share, so that they mean the same everywhere.
+import { type Command, Option } from 'commander';
+
+export function collect(value: string, previous: readonly string[] | undefined): readonly string[] {
+  return [...(previous ?? []), value];
+}
+
+/** Flags of every command that runs a role. */
+export function withRoleFlags(command: Command): Command {
+  return command
+    .addOption(
+      new Option('-c, --config <file>', 'segment config, one a parent segment (repeatable)').argParser(
+        collect,
+      ),
+    )
+    .option('--nats-url <url>', 'NATS server to use (env NATS_URL)')
+    .option('-p, --port <number>', 'HTTP port, 0 for any free one (env STITCHWORK_PORT)')
+    .option('--host <address>', 'address to listen on (env STITCHWORK_HOST; default 127.0.0.1)')
+    .option('--data-dir <folder>', 'where data is kept (env STITCHWORK_DATA_DIR; default .stitchwork)')
+    .option(
+      '--log-level <level>',
+      'trace, debug, info, warn, error, fatal, silent (env STITCHWORK_LOG_LEVEL; default info)',
+    )
+    .option('--shards <number>', 'shards of a new segment, fixed for its life (default 64)')
+    .option('--replicas <number>', 'copies of each stream in a NATS cluster (default 1)')
+    .option('--events-max-bytes <size>', 'size limit of the event log of a segment (default 10GB)')
+    .option('--activations-age <duration>', 'how long activations are kept (default 30d)');
+}
+
+/** A role that may take its segments from the config store instead of files. */
+export function withSegmentFlags(command: Command): Command {
+  return command.addOption(
+    new Option(
+      '--segment <name>',
+      'segment whose deployed config is used, when there is no --config (repeatable)',
+    ).argParser(collect),
+  );
+}
+
+export function withJson(command: Command): Command {
+  return command.option('--json', 'machine-readable output: one JSON document, or one a line for streams');
+}
+
+/** Flags of commands that speak with a gateway. */
+export function withApiFlags(command: Command): Command {
+  return withJson(
+    command
+      .option(
+        '--url <url>',
+        'gateway to ask (env STITCHWORK_URL; default: the dev process of --data-dir, else http://127.0.0.1:8080)',
+      )
+      .option('--key <key>', 'API key (env STITCHWORK_ADMIN_KEY or STITCHWORK_WRITE_KEY)')
+      .option('--segment <name>', 'parent segment, when several are deployed')
+      .option('--data-dir <folder>', 'data folder of a dev process on this machine (default .stitchwork)'),
+  );
+}
+
+/** Flags of commands that read the streams themselves. */
+export function withNatsFlags(command: Command): Command {
+  return withJson(
+    command
+      .option(
+        '--nats-url <url>',
+        'NATS server (env NATS_URL; default: the dev process of --data-dir, else nats://127.0.0.1:4222)',
+      )
+      .option('--segment <name>', 'parent segment, when several are deployed')
+      .option('--data-dir <folder>', 'data folder of a dev process on this machine (default .stitchwork)'),
+  );
+}
+
+/** Adds an example to the help of a command. */
+export function withExample(command: Command, ...lines: readonly string[]): Command {
+  return command.addHelpText('after', `\nExample:\n${lines.map((line) => `  $ ${line}`).join('\n')}`);
+}
