@@ -1,5 +1,5 @@
 // The process's own log: JSON lines on stderr, so that stdout stays for data.
-import { destination, type Logger, pino } from 'pino';
+import { destination, type Logger, pino, stdTimeFunctions } from 'pino';
 import type { LogLevel } from '../shared/settings.ts';
 
 export type Log = Logger;
@@ -9,7 +9,7 @@ export function createLog(role: string, level: LogLevel): Log {
   const options = {
     level,
     base: { role, pid: process.pid },
-    timestamp: () => `,"time":"${new Date().toISOString()}"`,
+    timestamp: stdTimeFunctions.isoTime,
   };
   return pino(options, destination({ dest: 2, sync: true }));
 }

@@ -1,14 +1,21 @@
 // What a worker tells of itself, as Prometheus metrics and log lines. Labels are segment, reason and code: never a key,
 // a profile or a shard. Record keys of conflicts stand in the debug log only.
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
+import type { MemberReport } from '../shared/ports/membership.ts';
 import type { WorkerTelemetry } from '../shared/ports/worker-telemetry.ts';
 import type { Log } from './log.ts';
 
 const COMMIT_SECONDS = [0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];
 const BATCH_MESSAGES = [1, 2, 5, 10, 25, 50, 100, 250, 500, 1000];
 
+/** What a worker says of itself when metrics are read. */
+export interface SegmentReport {
+  readonly segment: string;
+  readonly report: MemberReport;
+}
+
 /** Metrics of all workers of a process, one registry: call once, then `forSegment` for each worker. */
-export function createWorkerMetrics(registry: Registry) {
+export function createWorkerMetrics(registry: Registry, reports: () => readonly SegmentReport[]) {
   const registers = [registry];
   const labelNames = ['segment'] as const;
   const counter = <L extends string>(name: string, help: string, labels: readonly L[] = []) =>
@@ -20,6 +27,16 @@ export function createWorkerMetrics(registry: Registry) {
     });
   const gauge = (name: string, help: string) =>
     new Gauge({ name: `stitchwork_worker_${name}`, help, labelNames, registers });
+  const reported = (name: string, help: string, read: (report: MemberReport) => number) =>
+    new Gauge({
+      name: `stitchwork_worker_${name}`,
+      help,
+      labelNames,
+      registers,
+      collect() {
+        for (const { segment, report } of reports()) this.set({ segment }, read(report));
+      },
+    });
   const histogram = (name: string, help: string, buckets: number[]) =>
     new Histogram({ name: `stitchwork_worker_${name}`, help, labelNames, buckets, registers });
   return {
@@ -39,9 +56,15 @@ export function createWorkerMetrics(registry: Registry) {
     claimed: counter('claims_total', 'Shards claimed.'),
     released: counter('releases_total', 'Shards released.'),
     halted: counter('halted_total', 'Shards stopped with an alarm.', ['code']),
-    owned: gauge('shards_owned', 'Shards owned now.'),
-    haltedShards: gauge('shards_halted', 'Shards that stand still with an alarm: look at once.'),
-    lag: gauge('lag_messages', 'Unread messages of the owned shards.'),
+    owned: reported('shards_owned', 'Shards owned now.', (report) => report.shards.length),
+    haltedShards: reported(
+      'shards_halted',
+      'Shards that stand still with an alarm: look at once.',
+      (report) => report.halted.length,
+    ),
+    lag: reported('lag_messages', 'Unread messages of the owned shards.', (report) =>
+      Object.values(report.lag).reduce((sum, lag) => sum + lag, 0),
+    ),
     residents: gauge('resident_records', 'Records held in memory.'),
     residentBytes: gauge('resident_bytes', 'Size of the records held in memory.'),
     evicted: counter('evicted_total', 'Records dropped from memory to keep its bound.'),

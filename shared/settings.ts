@@ -20,6 +20,7 @@ export interface RoleFlags {
   readonly replicas?: string;
   readonly eventsMaxBytes?: string;
   readonly activationsAge?: string;
+  readonly eventsRetention?: string;
 }
 
 export interface TopologySettings {
@@ -43,6 +44,8 @@ export interface RoleSettings {
   readonly adminKeys: readonly string[];
   readonly writeKeys: readonly string[];
   readonly topology: TopologySettings;
+  /** Applied events are kept this long while the log has room. */
+  readonly eventsRetentionMs: number;
   /** Hooks of the crash tests; off unless asked for. */
   readonly testPhaseFile: string | undefined;
   readonly testCrashAt: { readonly phase: string; readonly count: number } | undefined;
@@ -98,6 +101,11 @@ export function parseRoleSettings(flags: RoleFlags, env: Env): RoleSettings {
     adminKeys: keysOf('STITCHWORK_ADMIN_KEY', env, problems),
     writeKeys: keysOf('STITCHWORK_WRITE_KEY', env, problems),
     topology: topologyOf(flags, env, problems),
+    eventsRetentionMs: durationOf(
+      '--events-retention',
+      flags.eventsRetention ?? present(env.STITCHWORK_EVENTS_RETENTION) ?? '7d',
+      problems,
+    ),
     testPhaseFile: present(env.STITCHWORK_TEST_PHASE_FILE),
     testCrashAt: crashAtOf(present(env.STITCHWORK_TEST_CRASH_AT), problems),
   };
@@ -215,17 +223,23 @@ function topologyOf(flags: RoleFlags, env: Env, problems: string[]): TopologySet
     problems.push(`${flag} ${JSON.stringify(text)} must be a whole number from ${min} to ${max}`);
     return fallback;
   };
-  const ageText = flags.activationsAge ?? present(env.STITCHWORK_ACTIVATIONS_AGE) ?? '30d';
-  const activationsAgeMs = parseDurationMs(ageText);
-  if (activationsAgeMs === undefined)
-    problems.push(`--activations-age ${JSON.stringify(ageText)} must be a duration such as 30d`);
   const bytes = bytesOf(flags.eventsMaxBytes ?? present(env.STITCHWORK_EVENTS_MAX_BYTES) ?? '10GB', problems);
   return {
     shards: whole('--shards', flags.shards ?? present(env.STITCHWORK_SHARDS), 64, 1, 1024),
     replicas: whole('--replicas', flags.replicas ?? present(env.STITCHWORK_REPLICAS), 1, 1, 5),
     eventsBytesMax: bytes,
-    activationsAgeMs: activationsAgeMs ?? 1,
+    activationsAgeMs: durationOf(
+      '--activations-age',
+      flags.activationsAge ?? present(env.STITCHWORK_ACTIVATIONS_AGE) ?? '30d',
+      problems,
+    ),
   };
+}
+
+function durationOf(flag: string, text: string, problems: string[]): number {
+  const ms = parseDurationMs(text);
+  if (ms === undefined) problems.push(`${flag} ${JSON.stringify(text)} must be a duration such as 30d`);
+  return ms ?? 1;
 }
 
 const BYTE_UNITS = { B: 1, KB: 1e3, MB: 1e6, GB: 1e9, TB: 1e12 } as const;

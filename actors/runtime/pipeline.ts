@@ -131,7 +131,7 @@ async function afterCommit(
     deps.telemetry.deadLettered({ shard, sequence, ...rejection });
   }
   deps.residents.trim();
-  deps.telemetry.residents(deps.residents.size);
+  deps.telemetry.residents(deps.residents.measure());
 }
 
 function takeOver(deps: PipelineDeps, plan: SealedPlan, revisions: readonly number[]): void {

@@ -63,8 +63,11 @@ export class Residents {
     }
   }
 
-  get size(): { count: number; bytes: number; evicted: number } {
-    return { count: this.#byKey.size, bytes: this.#bytes, evicted: this.#evicted };
+  /** How much is held, and how many were evicted since this was last asked. */
+  measure(): { count: number; bytes: number; evicted: number } {
+    const evicted = this.#evicted;
+    this.#evicted = 0;
+    return { count: this.#byKey.size, bytes: this.#bytes, evicted };
   }
 }
 

@@ -24,7 +24,11 @@ export function withRoleFlags(command: Command): Command {
     .option('--shards <number>', 'shards of a new segment, fixed for its life (default 64)')
     .option('--replicas <number>', 'copies of each stream in a NATS cluster (default 1)')
     .option('--events-max-bytes <size>', 'size limit of the event log of a segment (default 10GB)')
-    .option('--activations-age <duration>', 'how long activations are kept (default 30d)');
+    .option('--activations-age <duration>', 'how long activations are kept (default 30d)')
+    .option(
+      '--events-retention <duration>',
+      'how long applied events are kept while the log has room (default 7d)',
+    );
 }
 
 /** A role that may take its segments from the config store instead of files. */

@@ -1,7 +1,7 @@
 // `stitchwork validate`: every problem of a segment config, with its place. Needs no server.
 import { readFile } from 'node:fs/promises';
 import type { Command } from 'commander';
-import { readSegmentText } from '../segment-files.ts';
+import { describeProblem, readSegmentText } from '../segment-files.ts';
 import { CommandFailure, EXIT } from './exit.ts';
 import { withExample, withJson } from './flags.ts';
 import type { Io } from './io.ts';
@@ -23,10 +23,7 @@ export function addValidate(program: Command, io: Io): void {
     if (flags.json) io.out(JSON.stringify({ files: results }));
     else {
       for (const { file, problems } of results) {
-        for (const problem of problems) {
-          const meant = problem.suggestion ? ` (did you mean ${problem.suggestion}?)` : '';
-          io.out(`${file}:${problem.line}:${problem.column}: ${problem.path}: ${problem.message}${meant}`);
-        }
+        for (const problem of problems) io.out(`${file}:${describeProblem(problem)}`);
         if (problems.length === 0) io.talk(`${file}: ok`);
       }
     }

@@ -20,6 +20,7 @@ export interface WorkerTelemetry {
   claimed(shard: number, epoch: number): void;
   released(shard: number): void;
   halted(shard: number, code: string, reason: string): void;
+  /** Records in memory, and how many were evicted since the last call. */
   residents(state: { count: number; bytes: number; evicted: number }): void;
   loaded(records: number): void;
   /** Steps of the commit loop, for tests that kill a worker at a known point. */

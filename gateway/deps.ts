@@ -1,0 +1,31 @@
+// What a gateway is given: the ports of each parent segment that it serves, and the doors to time and chance.
+import type { FastifyBaseLogger } from 'fastify';
+import type { Registry } from 'prom-client';
+import type { SegmentConfig } from '../shared/contract/config/segment-config.ts';
+import type { SegmentNames } from '../shared/contract/names.ts';
+import type { Clock } from '../shared/kernel/clock.ts';
+import type { Random } from '../shared/kernel/random.ts';
+import type { EventLogAppender, EventLogReader } from '../shared/ports/event-log.ts';
+import type { Membership } from '../shared/ports/membership.ts';
+import type { RecordStore } from '../shared/ports/record-store.ts';
+
+export interface GatewaySegment {
+  /** The config in force now. */
+  readonly config: () => SegmentConfig;
+  readonly configVersion: () => number;
+  /** Closed by the gateway, after the last request in flight. */
+  readonly appender: EventLogAppender;
+  readonly log: Pick<EventLogReader, 'state' | 'lastSequenceOf' | 'countAfter'>;
+  readonly store: Pick<RecordStore, 'read'>;
+  readonly membership: Pick<Membership, 'members' | 'probe'>;
+  readonly names: SegmentNames;
+  readonly shards: number;
+}
+
+export interface GatewayDeps {
+  readonly segments: readonly GatewaySegment[];
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: FastifyBaseLogger;
+  readonly registry: Registry;
+}

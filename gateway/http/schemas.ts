@@ -1,0 +1,169 @@
+// Shapes of the API, once: they check queries, type handlers and become /openapi.json. Answers are typed by hand and
+// tested against these, not filtered by them.
+import { Type } from 'typebox';
+import { EVENT_LIMITS } from '../../shared/contract/event.ts';
+import { ERRORS, type ErrorCode } from '../../shared/kernel/errors.ts';
+
+export const SegmentQuery = Type.Object(
+  {
+    segment: Type.Optional(
+      Type.String({ description: 'Parent segment; needed only when several are deployed.', examples: ['shop'] }),
+    ),
+  },
+  { additionalProperties: false },
+);
+
+export const NoQuery = Type.Object({}, { additionalProperties: false });
+
+const EVENT_EXAMPLE = {
+  messageId: '0192f7c1-5f0e-7cc2-8d7e-0f6f0c3a9b11',
+  name: 'Product Viewed',
+  keys: { email: 'ann@example.com', anonymous_id: 'device-7' },
+  properties: { category: 'yoga', price: 29.9 },
+  timestamp: '2026-11-22T10:15:00Z',
+};
+
+const EventBody = Type.Object(
+  {
+    messageId: Type.Optional(Type.String({ description: 'Stable over retries; assigned when absent.' })),
+    name: Type.String({ examples: ['Product Viewed'] }),
+    keys: Type.Record(Type.String(), Type.Unknown(), { description: 'Stitching keys by name.' }),
+    properties: Type.Optional(Type.Record(Type.String(), Type.Unknown())),
+    timestamp: Type.Optional(
+      Type.Union([Type.String({ description: 'ISO 8601' }), Type.Number({ description: 'epoch ms' })]),
+    ),
+    table: Type.Optional(Type.String()),
+  },
+  { examples: [EVENT_EXAMPLE] },
+);
+
+const EventList = Type.Array(EventBody, { minItems: 1, maxItems: EVENT_LIMITS.eventsPerRequest });
+
+/** Documents the body only: it is read by hand, in more forms than a schema can say. */
+export const EventsBody = {
+  content: {
+    'application/json': {
+      schema: Type.Union([EventBody, EventList, Type.Object({ events: EventList })], {
+        examples: [EVENT_EXAMPLE, { events: [EVENT_EXAMPLE] }],
+      }),
+    },
+    'application/x-ndjson': {
+      schema: Type.String({ description: 'One event a line.', examples: [JSON.stringify(EVENT_EXAMPLE)] }),
+    },
+  },
+};
+
+export const EventsAccepted = Type.Object(
+  {
+    accepted: Type.Integer({ minimum: 1, description: 'Events that are stored durably.' }),
+    rejected: Type.Array(
+      Type.Object({ index: Type.Integer({ minimum: 0 }), code: Type.String(), message: Type.String() }),
+    ),
+  },
+  {
+    description: 'The events are in the log; those rejected are named by their position in the request.',
+    examples: [{ accepted: 1, rejected: [{ index: 1, code: 'NO_KEYS', message: ERRORS.NO_KEYS.text }] }],
+  },
+);
+
+export const ProfileAnswer = Type.Object(
+  {
+    id: Type.String(),
+    keys: Type.Record(Type.String(), Type.Array(Type.String())),
+    attributes: Type.Record(Type.String(), Type.Unknown()),
+    createdAt: Type.String(),
+    updatedAt: Type.String(),
+    mergedFrom: Type.Array(Type.String()),
+  },
+  {
+    description: 'The unified profile.',
+    examples: [
+      {
+        id: '0192f7c1-5f0e-7cc2-8d7e-0f6f0c3a9b11',
+        keys: { email: ['ann@example.com'], anonymous_id: ['device-7'] },
+        attributes: { views: { '1h': 3, '7d': 9 }, last_category: 'yoga' },
+        createdAt: '2026-11-20T08:00:00.000Z',
+        updatedAt: '2026-11-22T10:15:00.000Z',
+        mergedFrom: [],
+      },
+    ],
+  },
+);
+
+const ShardStatus = Type.Object({
+  shard: Type.Integer(),
+  owner: Type.Union([Type.String(), Type.Null()]),
+  lag: Type.Integer({ description: 'Messages in the log that are not applied yet.' }),
+  lastCommitAt: Type.Union([Type.String(), Type.Null()]),
+});
+
+const Alarm = Type.Object({
+  code: Type.String(),
+  reason: Type.String(),
+  shard: Type.Union([Type.Integer(), Type.Null()]),
+  worker: Type.Union([Type.String(), Type.Null()]),
+});
+
+export const StatusAnswer = Type.Object(
+  {
+    segments: Type.Array(
+      Type.Object({
+        name: Type.String(),
+        configVersion: Type.Integer(),
+        lag: Type.Integer({ description: '0: every event accepted before the request is applied.' }),
+        shards: Type.Array(ShardStatus),
+        alarms: Type.Array(Alarm),
+      }),
+    ),
+    workers: Type.Array(Type.Object({ id: Type.String(), startedAt: Type.String() })),
+  },
+  {
+    description: 'Segments, shards, owners and lag.',
+    examples: [
+      {
+        segments: [
+          {
+            name: 'shop',
+            configVersion: 3,
+            lag: 0,
+            shards: [{ shard: 0, owner: 'w1', lag: 0, lastCommitAt: '2026-11-22T10:15:00.000Z' }],
+            alarms: [],
+          },
+        ],
+        workers: [{ id: 'w1', startedAt: '2026-11-22T09:00:00.000Z' }],
+      },
+    ],
+  },
+);
+
+export const HealthAnswer = Type.Object({ status: Type.Literal('ok') }, { description: 'It is.' });
+
+export const IndexAnswer = Type.Object(
+  { name: Type.String(), api: Type.String(), openapi: Type.String(), health: Type.String() },
+  { description: 'Where to look next.' },
+);
+
+const ErrorAnswer = (codes: readonly ErrorCode[]) =>
+  Type.Object(
+    {
+      error: Type.Object({
+        code: Type.String({ enum: [...codes] }),
+        message: Type.String(),
+        details: Type.Optional(Type.Array(Type.Unknown())),
+      }),
+    },
+    {
+      description: codes.map((code) => `${code}: ${ERRORS[code].text}`).join(' '),
+      examples: codes.map((code) => ({ error: { code, message: ERRORS[code].text } })),
+    },
+  );
+
+/** Error answers of a route, by status. INTERNAL and NOT_READY can come from every route. */
+export function errorAnswers(...codes: readonly ErrorCode[]): Record<number, ReturnType<typeof ErrorAnswer>> {
+  const byStatus = new Map<number, ErrorCode[]>();
+  for (const code of [...codes, 'INTERNAL', 'NOT_READY'] as const) {
+    const status = ERRORS[code].status;
+    byStatus.set(status, [...(byStatus.get(status) ?? []), code]);
+  }
+  return Object.fromEntries([...byStatus].map(([status, list]) => [status, ErrorAnswer(list)]));
+}

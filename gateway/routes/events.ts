@@ -1,0 +1,121 @@
+// POST /v1/events: read, check each event, append all of a request at once. 202 is sent only after the log has stored
+// them; any other outcome accepts nothing that the client would not send again.
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { EVENT_LIMITS } from '../../shared/contract/event.ts';
+import { unreachable } from '../../shared/kernel/assert.ts';
+import { ERRORS } from '../../shared/kernel/errors.ts';
+import { uuidV7From } from '../../shared/kernel/hash.ts';
+import { randomToken } from '../../shared/kernel/random.ts';
+import type { AppendOutcome } from '../../shared/ports/event-log.ts';
+import type { GatewaySegment } from '../deps.ts';
+import { type Prepared, prepareEvents, type Reject } from '../events/prepare.ts';
+import { splitBody } from '../events/split-body.ts';
+import { type Refusal, refuse } from '../http/errors.ts';
+import { bodyFormOf } from '../http/media-type.ts';
+import { readBody } from '../http/read-body.ts';
+import { EventsAccepted, EventsBody, errorAnswers, SegmentQuery } from '../http/schemas.ts';
+import { pickSegment } from '../segments.ts';
+import type { GatewayApp, RouteContext } from './route-context.ts';
+
+const ENTROPY_CHARACTERS = 24;
+
+export function addEventRoutes(app: GatewayApp, context: RouteContext): void {
+  app.route({
+    method: 'POST',
+    url: '/v1/events',
+    schema: {
+      summary: 'Send customer events',
+      description: `Up to ${EVENT_LIMITS.eventsPerRequest} events of ${EVENT_LIMITS.eventBytes} bytes, ${EVENT_LIMITS.requestBytes} bytes in all (before and after gzip). After 429 or 503 send the same events again, with the same message ids.`,
+      querystring: SegmentQuery,
+      body: EventsBody,
+      security: [{ key: [] }],
+      response: {
+        202: EventsAccepted,
+        ...errorAnswers(
+          'BAD_REQUEST',
+          'INVALID_EVENT',
+          'NO_KEYS',
+          'UNKNOWN_KEY_NAME',
+          'INVALID_KEY_VALUE',
+          'UNAUTHORIZED',
+          'UNKNOWN_SEGMENT',
+          'EVENT_TOO_LARGE',
+          'REQUEST_TOO_LARGE',
+          'TOO_MANY_EVENTS',
+          'UNSUPPORTED_MEDIA_TYPE',
+          'OVERLOADED',
+          'LOG_FULL',
+          'LOG_UNAVAILABLE',
+        ),
+      },
+    },
+    // The body is read in the handler, under the byte budget; there is nothing for a schema to look at before.
+    validatorCompiler: (route) => (route.httpPart === 'body' ? () => true : app.validatorCompiler!(route)),
+    onRequest: async (request) => context.auth.require(request, 'ingest'),
+    handler: (request, reply) => ingest(context, pickSegment(context.deps.segments, request.query.segment), request, reply),
+  });
+}
+
+async function ingest(
+  context: RouteContext,
+  segment: GatewaySegment,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): Promise<FastifyReply> {
+  const lease = context.budget.open();
+  try {
+    const prepared = await prepareRequest(context, segment, request, lease);
+    const name = segment.names.segment;
+    for (const reject of prepared.rejected) context.metrics.rejected(name, reject.code);
+    if (prepared.appends.length === 0) return refuse(reply, allRejected(prepared.rejected));
+    const appended = context.metrics.appendStarted(name);
+    const outcome = await segment.appender.append(prepared.appends);
+    appended(outcome.kind);
+    if (outcome.kind !== 'stored') return refuse(reply, refusalOf(outcome, prepared));
+    context.metrics.accepted(name, prepared.appends.length);
+    return reply.code(202).send({ accepted: prepared.appends.length, rejected: prepared.rejected });
+  } finally {
+    lease.release();
+  }
+}
+
+async function prepareRequest(
+  context: RouteContext,
+  segment: GatewaySegment,
+  request: FastifyRequest,
+  lease: Parameters<typeof readBody>[1],
+): Promise<Prepared> {
+  const { clock, random } = context.deps;
+  const form = bodyFormOf(request.headers['content-type']);
+  const body = await readBody(request.raw, lease, EVENT_LIMITS.requestBytes);
+  const items = splitBody(body, form, EVENT_LIMITS.eventsPerRequest);
+  return prepareEvents(items, segment, () => uuidV7From(clock.nowMs(), randomToken(random, ENTROPY_CHARACTERS)));
+}
+
+/** With nothing accepted, 202 would be a lie: the answer is the rejects' own code when they agree on one. */
+function allRejected(rejected: readonly Reject[]): Refusal {
+  const [first] = rejected;
+  const code = first !== undefined && rejected.every((r) => r.code === first.code) ? first.code : 'INVALID_EVENT';
+  const message = rejected.length === 1 && first ? first.message : `None of the ${rejected.length} events was accepted.`;
+  return { code, message, details: rejected };
+}
+
+function refusalOf(outcome: Exclude<AppendOutcome, { kind: 'stored' }>, prepared: Prepared): Refusal {
+  switch (outcome.kind) {
+    case 'full':
+      return { code: 'LOG_FULL', message: ERRORS.LOG_FULL.text };
+    case 'overloaded':
+      return { code: 'OVERLOADED', message: ERRORS.OVERLOADED.text, retryAfterMs: outcome.retryAfterMs };
+    case 'unavailable':
+      return { code: 'LOG_UNAVAILABLE', message: `${ERRORS.LOG_UNAVAILABLE.text} Nothing was accepted.` };
+    case 'unknown':
+      return {
+        code: 'LOG_UNAVAILABLE',
+        message:
+          'The event log did not answer in time: the events may be stored or not. Send them again with the same message ids; those that this gateway assigned are in details.',
+        details: prepared.assigned,
+      };
+    default:
+      return unreachable(outcome);
+  }
+}

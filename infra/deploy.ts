@@ -1,0 +1,147 @@
+// Makes one parent segment ready to run on a NATS server: its streams and buckets, the check that nothing fell back, its
+// config in the config store, and the config in force as a live value. Every role does all of it when it starts.
+import { createProfileActor } from '../actors/profile/actor.ts';
+import type { Actor } from '../shared/contract/actor.ts';
+import type { SegmentConfig } from '../shared/contract/config/segment-config.ts';
+import { type SegmentNames, segmentNames } from '../shared/contract/names.ts';
+import { StitchworkError } from '../shared/kernel/errors.ts';
+import { createConfigStore } from '../shared/nats/config-store.ts';
+import type { NatsDoor } from '../shared/nats/connect.ts';
+import { createOutboxCopies } from '../shared/nats/outbox-copies.ts';
+import { describeTopology, ensureTopology, readShards } from '../shared/nats/topology.ts';
+import type { OutboxCopies } from '../shared/ports/outbox-copies.ts';
+import type { TopologySettings } from '../shared/settings.ts';
+import type { Log } from './log.ts';
+import { describeProblem, readSegmentText, type SegmentSource } from './segment-files.ts';
+
+export interface DeployedSegment {
+  readonly names: SegmentNames;
+  readonly shards: number;
+  config(): SegmentConfig;
+  configVersion(): number;
+  /** Called with each newer config that can run, until `close`. */
+  onConfig(callback: () => void): void;
+  close(): void;
+}
+
+interface LiveConfig {
+  readonly version: number;
+  readonly source: SegmentSource;
+}
+
+/** A segment by its config file, or by its name when its config is in the store already. */
+export type SegmentRequest =
+  | { readonly kind: 'file'; readonly source: SegmentSource }
+  | { readonly kind: 'stored'; readonly segment: string };
+
+/** Throws TOPOLOGY_MISMATCH, UNKNOWN_SEGMENT, INVALID_CONFIG, LOG_UNAVAILABLE or STORE_UNAVAILABLE. */
+export async function deploySegment(
+  door: NatsDoor,
+  request: SegmentRequest,
+  topology: TopologySettings,
+  log: Log,
+): Promise<DeployedSegment> {
+  const names = segmentNames(request.kind === 'file' ? request.source.config.segment : request.segment);
+  const shards = await ensureStreams(door, names, topology, log);
+  await assertNothingFellBack(createOutboxCopies(door, names), names);
+  const store = createConfigStore(door, names);
+  let live = await configInForce(store, request, names, log);
+  const listeners = new Set<() => void>();
+  const stopWatching = await store.watch((stored) => {
+    if (stored.version <= live.version) return;
+    const { source, problems } = readSegmentText(stored.yaml);
+    if (!source) {
+      log.error({ version: stored.version, problems }, 'a newer config cannot run here; the old one stays');
+      return;
+    }
+    live = { version: stored.version, source };
+    log.info({ segment: names.segment, version: live.version }, 'config changed');
+    for (const listener of listeners) listener();
+  });
+  return {
+    names,
+    shards,
+    config: () => live.source.config,
+    configVersion: () => live.version,
+    onConfig: (callback) => void listeners.add(callback),
+    close() {
+      listeners.clear();
+      stopWatching();
+    },
+  };
+}
+
+/** The actor of a segment's config in force. */
+export function actorOf(segment: DeployedSegment): Actor {
+  return createProfileActor(segment.config(), {
+    shards: segment.shards,
+    configVersion: segment.configVersion(),
+  });
+}
+
+async function ensureStreams(
+  door: NatsDoor,
+  names: SegmentNames,
+  topology: TopologySettings,
+  log: Log,
+): Promise<number> {
+  const existing = await readShards(door, names);
+  const shards = existing ?? topology.shards;
+  if (shards !== topology.shards) {
+    log.warn(
+      { segment: names.segment, shards, asked: topology.shards },
+      'shards are fixed for the life of a segment',
+    );
+  }
+  const done = await ensureTopology(door, describeTopology(names, { ...topology, shards }));
+  if (done.length > 0) log.info({ segment: names.segment, done }, 'topology ensured');
+  return shards;
+}
+
+/**
+ * The server's copies count in sequences of the bucket. When the bucket fell back (a restored backup, power loss without
+ * sync), sequences are used again and the copies would skip them silently: nothing may run (G7).
+ */
+export async function assertNothingFellBack(
+  copies: Pick<OutboxCopies, 'states' | 'originSequence'>,
+  names: SegmentNames,
+): Promise<void> {
+  const states = await copies.states();
+  const origin = await copies.originSequence();
+  const ahead = states.filter((state) => state.copiedTo > origin);
+  if (ahead.length === 0) return;
+  const list = ahead.map((state) => `${state.name} has copied up to ${state.copiedTo}`).join(', ');
+  throw new StitchworkError(
+    'TOPOLOGY_MISMATCH',
+    `${names.profilesStream} ends at ${origin}, but ${list}: it fell back to an older state. Restore all streams of the segment from one backup`,
+  );
+}
+
+async function configInForce(
+  store: ReturnType<typeof createConfigStore>,
+  request: SegmentRequest,
+  names: SegmentNames,
+  log: Log,
+): Promise<LiveConfig> {
+  if (request.kind === 'file') {
+    const { version, changed } = await store.apply(request.source.yaml, request.source.digest);
+    if (changed) log.info({ segment: names.segment, version }, 'config applied');
+    return { version, source: request.source };
+  }
+  const stored = await store.current();
+  if (!stored) {
+    throw new StitchworkError(
+      'UNKNOWN_SEGMENT',
+      `segment ${names.segment} has no config yet: start once with --config FILE`,
+    );
+  }
+  const { source, problems } = readSegmentText(stored.yaml);
+  if (source) return { version: stored.version, source };
+  throw new StitchworkError(
+    'INVALID_CONFIG',
+    `the deployed config ${stored.version} of ${names.segment} cannot run here:\n${problems.map(describeProblem).join('\n')}`,
+    {
+      details: problems,
+    },
+  );
+}

@@ -1,0 +1,337 @@
+// The composition root: roles made of ports and their implementations. Nothing else constructs them.
+//
+//   gateway: HTTP -> event log; reads profiles        worker: event log -> atomic commits; keeps house
+//   dev:     both in one process, with a nats-server child and its data in a folder
+import { randomBytes } from 'node:crypto';
+import type { AddressInfo } from 'node:net';
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import { collectDefaultMetrics, Registry } from 'prom-client';
+import { createWorker, type Worker } from '../actors/runtime/worker.ts';
+import type { GatewaySegment } from '../gateway/deps.ts';
+import { createGateway } from '../gateway/server.ts';
+import { systemClock } from '../shared/kernel/clock.ts';
+import { StitchworkError } from '../shared/kernel/errors.ts';
+import { randomToken, systemRandom } from '../shared/kernel/random.ts';
+import { connectNats, type NatsDoor } from '../shared/nats/connect.ts';
+import { createEventLogAppender } from '../shared/nats/event-log-appender.ts';
+import { createEventLogReader } from '../shared/nats/event-log-reader.ts';
+import { createMembership } from '../shared/nats/membership.ts';
+import { createOutboxCopies } from '../shared/nats/outbox-copies.ts';
+import { createRecordStore } from '../shared/nats/record-store.ts';
+import type { RoleSettings } from '../shared/settings.ts';
+import { DEFAULT_NATS_URL, DEFAULT_PORT } from '../shared/settings.ts';
+import { actorOf, type DeployedSegment, deploySegment, type SegmentRequest } from './deploy.ts';
+import { Housekeeper } from './housekeeper.ts';
+import {
+  createHousekeeperMetrics,
+  createHousekeeperTelemetry,
+  type HousekeeperMetrics,
+} from './housekeeper-telemetry.ts';
+import type { Log } from './log.ts';
+import { resolveNatsServer } from './nats-server/resolve.ts';
+import { startNatsServer } from './nats-server/start.ts';
+import type { RunningRole } from './role.ts';
+import { loadSegmentFiles } from './segment-files.ts';
+import { withTestSeams } from './test-seams.ts';
+import { serveWorkerHttp } from './worker-http.ts';
+import {
+  createWorkerMetrics,
+  createWorkerTelemetry,
+  type SegmentReport,
+  type WorkerMetrics,
+} from './worker-telemetry.ts';
+
+export interface RoleDeps {
+  readonly log: Log;
+  readonly registry: Registry;
+}
+
+export interface RunningGateway extends RunningRole {
+  readonly url: string;
+  readonly segments: readonly string[];
+}
+
+export interface RunningWorker extends RunningRole {
+  readonly id: string;
+  /** Where /metrics and /health are, when asked for. */
+  readonly url: string | undefined;
+  readonly segments: readonly string[];
+}
+
+export interface RunningDev extends RunningRole {
+  readonly url: string;
+  readonly natsUrl: string;
+  readonly adminKey: string;
+  readonly writeKey: string;
+  readonly segments: readonly string[];
+}
+
+const KEY_BYTES = 18;
+
+/** Things to give back, in reverse order of taking; each is tried even when one fails. */
+class Belongings {
+  readonly #closers: (() => unknown)[] = [];
+
+  own(close: () => unknown): void {
+    this.#closers.push(close);
+  }
+
+  async close(): Promise<void> {
+    const errors: unknown[] = [];
+    for (const close of this.#closers.splice(0).reverse()) {
+      try {
+        await close();
+      } catch (error) {
+        errors.push(error);
+      }
+    }
+    if (errors.length > 0) throw errors[0];
+  }
+}
+
+/** Runs `start`; when it throws, gives back what it had taken. */
+async function owning<T>(start: (belongings: Belongings) => Promise<T>): Promise<T> {
+  const belongings = new Belongings();
+  try {
+    return await start(belongings);
+  } catch (error) {
+    await belongings.close().catch(() => {});
+    throw error;
+  }
+}
+
+/** A registry with the metrics of the process itself. */
+export function createRegistry(): Registry {
+  const registry = new Registry();
+  collectDefaultMetrics({ register: registry });
+  return registry;
+}
+
+/** The HTTP side. Stopping finishes requests in flight first. */
+export function runGateway(settings: RoleSettings, deps: RoleDeps): Promise<RunningGateway> {
+  return owning(async (belongings) => {
+    const { door, segments } = await openSegments(settings, deps.log, 'gateway', belongings);
+    const app = await createGateway(
+      {
+        segments: segments.map((segment) => gatewaySegment(door, segment)),
+        clock: systemClock,
+        random: systemRandom,
+        logger: deps.log,
+        registry: deps.registry,
+      },
+      { adminKeys: settings.adminKeys, writeKeys: settings.writeKeys },
+    );
+    belongings.own(() => app.close());
+    await app.listen({ host: settings.host, port: settings.port ?? DEFAULT_PORT });
+    const { port } = app.server.address() as AddressInfo;
+    const url = `http://${urlHost(settings.host)}:${port}`;
+    deps.log.info({ url, segments: segments.map((s) => s.names.segment) }, 'gateway ready');
+    return {
+      url,
+      segments: segments.map((segment) => segment.names.segment),
+      failed: new Promise(() => {}),
+      stop: () => belongings.close(),
+    };
+  });
+}
+
+/** The applying side: one worker a segment. Stopping finishes the commit in flight and releases every shard. */
+export function runWorker(settings: RoleSettings, deps: RoleDeps): Promise<RunningWorker> {
+  return owning(async (belongings) => {
+    const { door, segments } = await openSegments(settings, deps.log, 'worker', belongings);
+    const id = workerId();
+    const workers: { readonly segment: string; readonly worker: Worker }[] = [];
+    const reports = (): readonly SegmentReport[] =>
+      workers.map(({ segment, worker }) => ({ segment, report: worker.report() }));
+    const metrics = {
+      worker: createWorkerMetrics(deps.registry, reports),
+      housekeeper: createHousekeeperMetrics(deps.registry),
+    };
+    for (const segment of segments) {
+      const worker = await startSegmentWorker({ settings, deps, door, segment, id, metrics }, belongings);
+      workers.push({ segment: segment.names.segment, worker });
+    }
+    const url = await serveAlone(settings, deps, door, belongings);
+    deps.log.info({ id, url, segments: segments.map((s) => s.names.segment) }, 'worker ready');
+    return {
+      id,
+      url,
+      segments: segments.map((segment) => segment.names.segment),
+      failed: Promise.race(workers.map(({ worker }) => worker.failed)),
+      stop: () => belongings.close(),
+    };
+  });
+}
+
+/** Everything in one process. With a NATS URL that server is used, else a child with its data in the data folder. */
+export function runDev(settings: RoleSettings, deps: RoleDeps): Promise<RunningDev> {
+  return owning(async (belongings) => {
+    const nats = await natsForDev(settings, deps.log, belongings);
+    const adminKeys = settings.adminKeys.length > 0 ? settings.adminKeys : [newKey('admin')];
+    const writeKeys = settings.writeKeys.length > 0 ? settings.writeKeys : [newKey('write')];
+    const role: RoleSettings = { ...settings, natsUrl: nats.url, adminKeys, writeKeys };
+    const worker = await runWorker({ ...role, port: undefined }, deps);
+    belongings.own(() => worker.stop());
+    const gateway = await runGateway(role, deps);
+    belongings.own(() => gateway.stop());
+    return {
+      url: gateway.url,
+      natsUrl: nats.url,
+      adminKey: adminKeys[0] ?? '',
+      writeKey: writeKeys[0] ?? '',
+      segments: gateway.segments,
+      failed: Promise.race([worker.failed, nats.failed]),
+      stop: () => belongings.close(),
+    };
+  });
+}
+
+async function natsForDev(
+  settings: RoleSettings,
+  log: Log,
+  belongings: Belongings,
+): Promise<{ readonly url: string; readonly failed: Promise<unknown> }> {
+  if (settings.natsUrl !== undefined) return { url: settings.natsUrl, failed: new Promise(() => {}) };
+  const binary = await resolveNatsServer();
+  const server = await startNatsServer({ binary: binary.path, dataDir: join(settings.dataDir, 'nats') });
+  let stopping = false;
+  belongings.own(async () => {
+    stopping = true;
+    await server.stop();
+  });
+  log.info({ url: server.url, version: binary.version, origin: binary.origin }, 'nats-server ready');
+  const failed = server.exited.then((code) =>
+    stopping
+      ? new Promise<never>(() => {})
+      : new StitchworkError('LOG_UNAVAILABLE', `nats-server ended with ${code}`),
+  );
+  return { url: server.url, failed };
+}
+
+interface Opened {
+  readonly door: NatsDoor;
+  readonly segments: readonly DeployedSegment[];
+}
+
+async function openSegments(
+  settings: RoleSettings,
+  log: Log,
+  role: 'gateway' | 'worker',
+  belongings: Belongings,
+): Promise<Opened> {
+  const requests: SegmentRequest[] = [
+    ...(await loadSegmentFiles(settings.configFiles)).map((source) => ({ kind: 'file', source }) as const),
+    ...settings.segments.map((segment) => ({ kind: 'stored', segment }) as const),
+  ];
+  if (requests.length === 0) {
+    throw new StitchworkError(
+      'INVALID_SETTINGS',
+      'nothing to run: give --config FILE, or --segment NAME of a deployed config',
+    );
+  }
+  const door = await connectNats({ url: settings.natsUrl ?? DEFAULT_NATS_URL, name: `stitchwork ${role}` });
+  belongings.own(() => door.close());
+  const segments: DeployedSegment[] = [];
+  for (const request of requests) {
+    const segment = await deploySegment(door, request, settings.topology, log);
+    belongings.own(() => segment.close());
+    segments.push(segment);
+  }
+  return { door, segments };
+}
+
+function gatewaySegment(door: NatsDoor, segment: DeployedSegment): GatewaySegment {
+  const { names, shards } = segment;
+  return {
+    config: segment.config,
+    configVersion: segment.configVersion,
+    appender: createEventLogAppender(door, names, { clock: systemClock, random: systemRandom }),
+    log: createEventLogReader(door, names),
+    store: createRecordStore(door, names),
+    membership: createMembership(door, names, {}),
+    names,
+    shards,
+  };
+}
+
+interface SegmentWorkerParts {
+  readonly settings: RoleSettings;
+  readonly deps: RoleDeps;
+  readonly door: NatsDoor;
+  readonly segment: DeployedSegment;
+  readonly id: string;
+  readonly metrics: { readonly worker: WorkerMetrics; readonly housekeeper: HousekeeperMetrics };
+}
+
+async function startSegmentWorker(parts: SegmentWorkerParts, belongings: Belongings): Promise<Worker> {
+  const { settings, door, segment, id, metrics } = parts;
+  const { names, shards } = segment;
+  const log = parts.deps.log.child({ segment: names.segment });
+  const store = createRecordStore(door, names);
+  const events = createEventLogReader(door, names);
+  const worker = createWorker(
+    {
+      store,
+      log: events,
+      membership: createMembership(door, names, {}),
+      clock: systemClock,
+      random: systemRandom,
+      telemetry: withTestSeams(createWorkerTelemetry(metrics.worker, names.segment, log), settings),
+      actor: actorOf(segment),
+    },
+    { segment: names.segment, workerId: id, shards },
+  );
+  segment.onConfig(() => worker.setActor(actorOf(segment)));
+  const housekeeper = new Housekeeper(
+    {
+      store,
+      log: events,
+      copies: createOutboxCopies(door, names),
+      clock: systemClock,
+      telemetry: createHousekeeperTelemetry(metrics.housekeeper, names.segment, log),
+      onDuty: () => worker.report().shards.includes(0),
+    },
+    { shards, retentionMs: settings.eventsRetentionMs },
+  );
+  belongings.own(() => worker.stop());
+  await worker.start();
+  housekeeper.start();
+  belongings.own(() => housekeeper.stop());
+  return worker;
+}
+
+/** A worker has no HTTP of its own unless a port is asked for. */
+async function serveAlone(
+  settings: RoleSettings,
+  deps: RoleDeps,
+  door: NatsDoor,
+  belongings: Belongings,
+): Promise<string | undefined> {
+  if (settings.port === undefined) return undefined;
+  const http = await serveWorkerHttp({
+    host: settings.host,
+    port: settings.port,
+    registry: deps.registry,
+    ready: () => door.connected,
+  });
+  belongings.own(() => http.close());
+  return http.url;
+}
+
+/** Unique per process start, and a single subject token. */
+function workerId(): string {
+  const host = hostname()
+    .replace(/[^A-Za-z0-9-]/g, '-')
+    .slice(0, 40);
+  return `${host}-${process.pid}-${randomToken(systemRandom, 6)}`;
+}
+
+function newKey(kind: 'admin' | 'write'): string {
+  return `${kind}_${randomBytes(KEY_BYTES).toString('base64url')}`;
+}
+
+function urlHost(host: string): string {
+  if (host === '0.0.0.0' || host === '::') return '127.0.0.1';
+  return host.includes(':') ? `[${host}]` : host;
+}

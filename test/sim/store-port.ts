@@ -1,0 +1,146 @@
+// The record store as one process sees it, with everything that can go wrong between it and the server.
+import { StitchworkError } from '../../shared/kernel/errors.ts';
+import type { CommitOutcome, RecordStore, StoredRecord, StoreWrite } from '../../shared/ports/record-store.ts';
+import type { SimProcess } from './process.ts';
+import type { SimStore } from './store.ts';
+
+const READ_TIMEOUT_MS = 800;
+const COMMIT_TIMEOUT_MS = 1500;
+const DELAYED_COMMIT_MAX_MS = 6000;
+/** How far back, in messages, a replica may lag. */
+const REPLICA_LAG_MAX = 60;
+
+type Reply = (outcome: CommitOutcome | Error) => void;
+
+export function simRecordStore(store: SimStore, process: SimProcess): RecordStore {
+  return {
+    read: (keys, from) => read(store, process, keys, from),
+    keyAt: (sequence) =>
+      process.call<string | undefined>({
+        label: `store.keyAt ${sequence}`,
+        timeoutMs: READ_TIMEOUT_MS,
+        onTimeout: unavailable,
+        serve: (reply) => {
+          if (store.world.chance(store.world.faults.readFails)) return;
+          reply(store.keyAt(sequence));
+        },
+      }),
+    commit: (writes) => commit(store, process, writes),
+  };
+}
+
+function unavailable(): StitchworkError {
+  return new StitchworkError('STORE_UNAVAILABLE', 'simulated: no reply from the store');
+}
+
+function read(
+  store: SimStore,
+  process: SimProcess,
+  keys: readonly string[],
+  from: 'replica' | 'leader',
+): Promise<ReadonlyMap<string, StoredRecord>> {
+  const { world } = store;
+  return process.call<ReadonlyMap<string, StoredRecord>>({
+    label: `store.read ${from} ${keys.join(' ')}`,
+    timeoutMs: READ_TIMEOUT_MS,
+    onTimeout: unavailable,
+    serve: (reply) => {
+      if (world.chance(world.faults.readFails)) {
+        world.mark('store.read failed');
+        if (world.chance(0.5)) reply(unavailable());
+        return;
+      }
+      reply(from === 'leader' ? newest(store, keys) : replica(store, keys));
+    },
+  });
+}
+
+export function newest(store: SimStore, keys: readonly string[]): ReadonlyMap<string, StoredRecord> {
+  return new Map(keys.map((key) => [key, store.record(key)]));
+}
+
+/** Each key as some replica has it: together they need not be of one moment. */
+export function replica(store: SimStore, keys: readonly string[]): ReadonlyMap<string, StoredRecord> {
+  const { world } = store;
+  const stale = world.chance(world.faults.staleRead);
+  const records = new Map<string, StoredRecord>();
+  for (const key of keys) {
+    const lag = stale && world.chance(0.6) ? world.between(1, REPLICA_LAG_MAX) : 0;
+    const record = store.record(key, store.lastSequence - lag);
+    if (record.revision !== store.record(key).revision) world.mark('store.stale read');
+    records.set(key, record);
+  }
+  return records;
+}
+
+function commit(store: SimStore, process: SimProcess, writes: readonly StoreWrite[]): Promise<CommitOutcome> {
+  const sent = process.sends && process.state !== 'crashed';
+  const copy = [...writes];
+  const arrive = sent ? store.underWay(process.name, copy) : () => {};
+  return process.call<CommitOutcome>({
+    label: `store.commit ${copy.length} ${copy[0]?.key ?? ''}`,
+    timeoutMs: store.world.chance(0.5) ? COMMIT_TIMEOUT_MS : COMMIT_TIMEOUT_MS / 10,
+    onTimeout: () => ({ kind: 'unknown', reason: 'simulated: no reply' }),
+    serve: (reply) => {
+      arrive();
+      serveCommit(store, process, copy, reply);
+    },
+  });
+}
+
+function serveCommit(
+  store: SimStore,
+  process: SimProcess,
+  writes: readonly StoreWrite[],
+  reply: Reply,
+): void {
+  const { world } = store;
+  const { faults } = world;
+  if (writes.length > 1000) return reply({ kind: 'refused', code: '10199', reason: 'batch too large' });
+  if (world.chance(faults.commitBusy)) {
+    world.mark('store.busy');
+    return reply({ kind: 'busy', reason: 'simulated: too many open batches' });
+  }
+  if (world.chance(faults.commitRefused)) {
+    world.mark('store.refused');
+    return reply({ kind: 'refused', code: '10077', reason: 'simulated: maximum bytes exceeded' });
+  }
+  if (world.chance(faults.commitLost)) return world.mark('store.commit lost');
+  if (writes.length > 1 && world.chance(faults.commitAbandoned)) {
+    world.mark('store.half a batch abandoned');
+    if (world.chance(0.5)) reply({ kind: 'busy', reason: 'simulated: batch incomplete' });
+    return;
+  }
+  if (world.chance(faults.commitDelayed)) return applyLater(store, process, writes);
+  const outcome = applyNow(store, process, writes, faults.conflictUnnamed);
+  if (outcome.kind === 'committed' && world.chance(faults.commitReplyLost)) {
+    return world.mark('store.reply lost');
+  }
+  reply(outcome);
+}
+
+function applyLater(store: SimStore, process: SimProcess, writes: readonly StoreWrite[]): void {
+  const { world } = store;
+  world.after(
+    world.between(1, DELAYED_COMMIT_MAX_MS),
+    `store: delayed commit of ${process.name}`,
+    () => {
+      const applied = store.apply(process.name, writes, world.chance(0.5));
+      world.mark(applied.kind === 'applied' ? 'store.delayed commit applied' : 'store.delayed commit void');
+    },
+    false,
+  );
+}
+
+function applyNow(
+  store: SimStore,
+  process: SimProcess,
+  writes: readonly StoreWrite[],
+  unnamed: number,
+): CommitOutcome {
+  const applied = store.apply(process.name, writes);
+  if (applied.kind === 'applied') return { kind: 'committed', revisions: applied.revisions };
+  const hidden = store.world.chance(unnamed);
+  if (hidden) store.world.mark('store.unnamed conflict');
+  return { kind: 'conflict', sequence: hidden ? 0 : applied.sequence };
+}
