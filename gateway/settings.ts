@@ -45,13 +45,15 @@ const DEFAULTS: Omit<GatewaySettings, 'writeKeys' | 'adminKeys'> = {
   readinessReuseMs: 500,
 };
 
-export type GatewaySettingsInput = Partial<GatewaySettings> & Pick<GatewaySettings, 'writeKeys' | 'adminKeys'>;
+export type GatewaySettingsInput = Partial<GatewaySettings> &
+  Pick<GatewaySettings, 'writeKeys' | 'adminKeys'>;
 
 /** Fills in defaults. Throws INVALID_SETTINGS that lists every problem, and never a key. */
 export function completeSettings(input: GatewaySettingsInput): GatewaySettings {
   const settings = { ...DEFAULTS, ...input };
   const problems: string[] = [];
-  if (settings.adminKeys.length + settings.writeKeys.length === 0) problems.push('no write key and no admin key');
+  if (settings.adminKeys.length + settings.writeKeys.length === 0)
+    problems.push('no write key and no admin key');
   if ([...settings.adminKeys, ...settings.writeKeys].some((key) => key === '')) problems.push('an empty key');
   for (const [name, value] of Object.entries(settings)) {
     if (typeof value === 'number' && !(Number.isSafeInteger(value) && value >= 0))

@@ -16,7 +16,8 @@ export function packageVersion(): string {
   return typeof version === 'string' ? version : 'unknown';
 }
 
-function packageRoot(): string {
+/** Absolute path of the folder that holds package.json. */
+export function packageRoot(): string {
   let folder = dirname(fileURLToPath(import.meta.url));
   while (!existsSync(join(folder, 'package.json'))) {
     const parent = dirname(folder);

@@ -5,7 +5,7 @@
 import { randomBytes } from 'node:crypto';
 import type { AddressInfo } from 'node:net';
 import { hostname } from 'node:os';
-import { join } from 'node:path';
+import { resolve as resolvePath } from 'node:path';
 import { collectDefaultMetrics, Registry } from 'prom-client';
 import { createWorker, type Worker } from '../actors/runtime/worker.ts';
 import type { GatewaySegment } from '../gateway/deps.ts';
@@ -29,6 +29,7 @@ import {
   type HousekeeperMetrics,
 } from './housekeeper-telemetry.ts';
 import type { Log } from './log.ts';
+import { endOrphan, forgetServer, noteServer } from './nats-orphan.ts';
 import { resolveNatsServer } from './nats-server/resolve.ts';
 import { startNatsServer } from './nats-server/start.ts';
 import type { RunningRole } from './role.ts';
@@ -193,12 +194,17 @@ async function natsForDev(
   belongings: Belongings,
 ): Promise<{ readonly url: string; readonly failed: Promise<unknown> }> {
   if (settings.natsUrl !== undefined) return { url: settings.natsUrl, failed: new Promise(() => {}) };
+  const storeDir = resolvePath(settings.dataDir, 'nats');
+  if (await endOrphan(storeDir))
+    log.warn({ storeDir }, 'ended the nats-server that a killed dev process left');
   const binary = await resolveNatsServer();
-  const server = await startNatsServer({ binary: binary.path, dataDir: join(settings.dataDir, 'nats') });
+  const server = await startNatsServer({ binary: binary.path, dataDir: storeDir });
+  noteServer(storeDir, server.pid);
   let stopping = false;
   belongings.own(async () => {
     stopping = true;
     await server.stop();
+    forgetServer(storeDir);
   });
   log.info({ url: server.url, version: binary.version, origin: binary.origin }, 'nats-server ready');
   const failed = server.exited.then((code) =>

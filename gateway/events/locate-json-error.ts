@@ -32,7 +32,8 @@ export function locateJsonError(text: string): JsonFault | undefined {
   for (;;) {
     take(SPACE);
     const char = text[at];
-    if (expecting === 'comma_or_end' && open.length === 0) return at === text.length ? undefined : faultAt(text, at);
+    if (expecting === 'comma_or_end' && open.length === 0)
+      return at === text.length ? undefined : faultAt(text, at);
     if (char === undefined) return faultAt(text, at);
     const next = step(char);
     if (next === undefined) return faultAt(text, at);
@@ -79,11 +80,11 @@ export function locateJsonError(text: string): JsonFault | undefined {
       // The code is NaN behind the end of the text.
       if (!(code >= 0x20)) return false;
       at += 1;
-      if (code === BACKSLASH && !escape()) return false;
+      if (code === BACKSLASH && !escapeSequence()) return false;
     }
   }
 
-  function escape(): boolean {
+  function escapeSequence(): boolean {
     const char = text[at];
     if (char === undefined || !'"\\/bfnrtu'.includes(char)) return false;
     at += 1;

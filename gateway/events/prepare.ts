@@ -51,7 +51,8 @@ export function prepareEvents(
 
   function prepare(item: EventItem): Outcome {
     if (item.kind === 'broken') return reject('INVALID_EVENT', item.message);
-    if (!sanitize(item.value)) return reject('INVALID_EVENT', `The event is nested deeper than ${EVENT_DEPTH_MAX} levels.`);
+    if (!sanitize(item.value))
+      return reject('INVALID_EVENT', `The event is nested deeper than ${EVENT_DEPTH_MAX} levels.`);
     let assignedId: string | undefined;
     const parsed = parseEvent(item.value, keyNames, () => {
       assignedId = newId();

@@ -45,14 +45,21 @@ function isLineForm(lines: readonly Line[]): boolean {
 }
 
 function isObject(item: EventItem): boolean {
-  return item.kind === 'value' && typeof item.value === 'object' && item.value !== null && !Array.isArray(item.value);
+  return (
+    item.kind === 'value' &&
+    typeof item.value === 'object' &&
+    item.value !== null &&
+    !Array.isArray(item.value)
+  );
 }
 
 function readLines(lines: readonly Line[], eventsMax: number): readonly EventItem[] {
   assertCount(lines.length, eventsMax);
   return lines.map(({ number, bytes }) => {
     const item = tryParse(bytes);
-    return item.kind === 'value' ? item : { kind: 'broken', message: `Line ${number} is not JSON: ${item.message}` };
+    return item.kind === 'value'
+      ? item
+      : { kind: 'broken', message: `Line ${number} is not JSON: ${item.message}` };
   });
 }
 
@@ -65,7 +72,10 @@ function eventsOf(document: unknown, eventsMax: number): readonly EventItem[] {
 function listOf(document: unknown): readonly unknown[] {
   if (Array.isArray(document)) return document;
   if (typeof document !== 'object' || document === null)
-    throw new StitchworkError('BAD_REQUEST', 'The body must be an event, an array of events or { "events": [...] }.');
+    throw new StitchworkError(
+      'BAD_REQUEST',
+      'The body must be an event, an array of events or { "events": [...] }.',
+    );
   if (!('events' in document) || 'name' in document) return [document];
   if (Array.isArray(document.events)) return document.events;
   throw new StitchworkError('BAD_REQUEST', '"events" must be an array of events.');
@@ -73,7 +83,10 @@ function listOf(document: unknown): readonly unknown[] {
 
 function assertCount(count: number, eventsMax: number): void {
   if (count > eventsMax)
-    throw new StitchworkError('TOO_MANY_EVENTS', `The request holds ${count} events; at most ${eventsMax} are taken.`);
+    throw new StitchworkError(
+      'TOO_MANY_EVENTS',
+      `The request holds ${count} events; at most ${eventsMax} are taken.`,
+    );
 }
 
 function tryParse(bytes: Buffer): EventItem {
@@ -90,7 +103,9 @@ function tryParse(bytes: Buffer): EventItem {
 function unreadable(bytes: Buffer): StitchworkError {
   if (!isUtf8(bytes)) {
     const byte = invalidUtf8At(bytes);
-    return new StitchworkError('BAD_REQUEST', `The body is not UTF-8 at byte ${byte}.`, { details: [{ byte }] });
+    return new StitchworkError('BAD_REQUEST', `The body is not UTF-8 at byte ${byte}.`, {
+      details: [{ byte }],
+    });
   }
   const fault = locateJsonError(bytes.toString('utf8')) ?? { offset: 0, line: 1, column: 1 };
   const where = `line ${fault.line}, column ${fault.column}`;

@@ -23,7 +23,8 @@ export function createAuthenticator(keys: {
   return {
     require(request, access) {
       const presented = keyOf(request.headers.authorization);
-      if (presented === undefined) throw new StitchworkError('UNAUTHORIZED', 'The request carries no API key.');
+      if (presented === undefined)
+        throw new StitchworkError('UNAUTHORIZED', 'The request carries no API key.');
       const role = roleOf(presented);
       if (role === undefined) throw new StitchworkError('UNAUTHORIZED', 'The API key is not known here.');
       if (access === 'admin' && role !== 'admin')

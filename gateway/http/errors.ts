@@ -25,7 +25,10 @@ export function refuse(reply: FastifyReply, refusal: Refusal): FastifyReply {
   if (retryAfterMs !== undefined) reply.header('retry-after', wholeSeconds(retryAfterMs));
   if (refusal.code === 'UNAUTHORIZED')
     reply.header('www-authenticate', 'Bearer realm="stitchwork", Basic realm="stitchwork"');
-  return reply.code(ERRORS[refusal.code].status).type('application/json; charset=utf-8').send(errorBody(refusal));
+  return reply
+    .code(ERRORS[refusal.code].status)
+    .type('application/json; charset=utf-8')
+    .send(errorBody(refusal));
 }
 
 export function errorBody(refusal: Refusal): object {
@@ -52,7 +55,10 @@ function refusalOf(error: unknown): Refusal | undefined {
 }
 
 function isFrameworkError(error: unknown): error is FastifyError {
-  return error instanceof Error && ('validation' in error || ('code' in error && String(error.code).startsWith('FST_ERR_')));
+  return (
+    error instanceof Error &&
+    ('validation' in error || ('code' in error && String(error.code).startsWith('FST_ERR_')))
+  );
 }
 
 function frameworkRefusal(error: FastifyError): Refusal | undefined {
@@ -80,7 +86,8 @@ function describeProblem(
 ): { readonly path: string; readonly message: string } {
   const where = `${context ?? 'request'}${problem.instancePath}`;
   const extra = problem.params.additionalProperty;
-  if (typeof extra === 'string') return { path: `${where}/${extra}`, message: `${where}: unknown parameter '${extra}'` };
+  if (typeof extra === 'string')
+    return { path: `${where}/${extra}`, message: `${where}: unknown parameter '${extra}'` };
   return { path: where, message: `${where}: ${problem.message ?? 'not valid'}` };
 }
 

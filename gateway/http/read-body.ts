@@ -13,7 +13,11 @@ const GUNZIP_CHUNK_BYTES = 64 * 1024;
  * Reads the whole body; gzip is recognised by header or by its first bytes. Throws REQUEST_TOO_LARGE, OVERLOADED,
  * UNSUPPORTED_MEDIA_TYPE (another content encoding), BAD_REQUEST (broken off, damaged gzip).
  */
-export async function readBody(request: IncomingMessage, lease: ByteLease, bytesMax: number): Promise<Buffer> {
+export async function readBody(
+  request: IncomingMessage,
+  lease: ByteLease,
+  bytesMax: number,
+): Promise<Buffer> {
   try {
     const gzipped = isGzip(request.headers['content-encoding']);
     if (Number(request.headers['content-length'] ?? 0) > bytesMax) throw tooLarge(bytesMax);

@@ -7,7 +7,10 @@ import { ERRORS, type ErrorCode } from '../../shared/kernel/errors.ts';
 export const SegmentQuery = Type.Object(
   {
     segment: Type.Optional(
-      Type.String({ description: 'Parent segment; needed only when several are deployed.', examples: ['shop'] }),
+      Type.String({
+        description: 'Parent segment; needed only when several are deployed.',
+        examples: ['shop'],
+      }),
     ),
   },
   { additionalProperties: false },
@@ -158,12 +161,21 @@ const ErrorAnswer = (codes: readonly ErrorCode[]) =>
     },
   );
 
-/** Error answers of a route, by status. INTERNAL and NOT_READY can come from every route. */
-export function errorAnswers(...codes: readonly ErrorCode[]): Record<number, ReturnType<typeof ErrorAnswer>> {
+/**
+ * The answers of a route, by status: those of success, and its error codes. INTERNAL and NOT_READY can come from every
+ * route. They document; handlers are typed by themselves.
+ */
+export function answers(
+  success: Readonly<Record<number, unknown>>,
+  ...codes: readonly ErrorCode[]
+): Record<number, unknown> {
   const byStatus = new Map<number, ErrorCode[]>();
   for (const code of [...codes, 'INTERNAL', 'NOT_READY'] as const) {
     const status = ERRORS[code].status;
     byStatus.set(status, [...(byStatus.get(status) ?? []), code]);
   }
-  return Object.fromEntries([...byStatus].map(([status, list]) => [status, ErrorAnswer(list)]));
+  return {
+    ...success,
+    ...Object.fromEntries([...byStatus].map(([status, list]) => [status, ErrorAnswer(list)])),
+  };
 }

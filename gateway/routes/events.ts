@@ -13,7 +13,7 @@ import { splitBody } from '../events/split-body.ts';
 import { type Refusal, refuse } from '../http/errors.ts';
 import { bodyFormOf } from '../http/media-type.ts';
 import { readBody } from '../http/read-body.ts';
-import { EventsAccepted, EventsBody, errorAnswers, SegmentQuery } from '../http/schemas.ts';
+import { answers, EventsAccepted, EventsBody, SegmentQuery } from '../http/schemas.ts';
 import { pickSegment } from '../segments.ts';
 import type { GatewayApp, RouteContext } from './route-context.ts';
 
@@ -29,30 +29,29 @@ export function addEventRoutes(app: GatewayApp, context: RouteContext): void {
       querystring: SegmentQuery,
       body: EventsBody,
       security: [{ key: [] }],
-      response: {
-        202: EventsAccepted,
-        ...errorAnswers(
-          'BAD_REQUEST',
-          'INVALID_EVENT',
-          'NO_KEYS',
-          'UNKNOWN_KEY_NAME',
-          'INVALID_KEY_VALUE',
-          'UNAUTHORIZED',
-          'UNKNOWN_SEGMENT',
-          'EVENT_TOO_LARGE',
-          'REQUEST_TOO_LARGE',
-          'TOO_MANY_EVENTS',
-          'UNSUPPORTED_MEDIA_TYPE',
-          'OVERLOADED',
-          'LOG_FULL',
-          'LOG_UNAVAILABLE',
-        ),
-      },
+      response: answers(
+        { 202: EventsAccepted },
+        'BAD_REQUEST',
+        'INVALID_EVENT',
+        'NO_KEYS',
+        'UNKNOWN_KEY_NAME',
+        'INVALID_KEY_VALUE',
+        'UNAUTHORIZED',
+        'UNKNOWN_SEGMENT',
+        'EVENT_TOO_LARGE',
+        'REQUEST_TOO_LARGE',
+        'TOO_MANY_EVENTS',
+        'UNSUPPORTED_MEDIA_TYPE',
+        'OVERLOADED',
+        'LOG_FULL',
+        'LOG_UNAVAILABLE',
+      ),
     },
     // The body is read in the handler, under the byte budget; there is nothing for a schema to look at before.
     validatorCompiler: (route) => (route.httpPart === 'body' ? () => true : app.validatorCompiler!(route)),
     onRequest: async (request) => context.auth.require(request, 'ingest'),
-    handler: (request, reply) => ingest(context, pickSegment(context.deps.segments, request.query.segment), request, reply),
+    handler: (request, reply) =>
+      ingest(context, pickSegment(context.deps.segments, request.query.segment), request, reply),
   });
 }
 
@@ -89,14 +88,18 @@ async function prepareRequest(
   const form = bodyFormOf(request.headers['content-type']);
   const body = await readBody(request.raw, lease, EVENT_LIMITS.requestBytes);
   const items = splitBody(body, form, EVENT_LIMITS.eventsPerRequest);
-  return prepareEvents(items, segment, () => uuidV7From(clock.nowMs(), randomToken(random, ENTROPY_CHARACTERS)));
+  return prepareEvents(items, segment, () =>
+    uuidV7From(clock.nowMs(), randomToken(random, ENTROPY_CHARACTERS)),
+  );
 }
 
 /** With nothing accepted, 202 would be a lie: the answer is the rejects' own code when they agree on one. */
 function allRejected(rejected: readonly Reject[]): Refusal {
   const [first] = rejected;
-  const code = first !== undefined && rejected.every((r) => r.code === first.code) ? first.code : 'INVALID_EVENT';
-  const message = rejected.length === 1 && first ? first.message : `None of the ${rejected.length} events was accepted.`;
+  const code =
+    first !== undefined && rejected.every((r) => r.code === first.code) ? first.code : 'INVALID_EVENT';
+  const message =
+    rejected.length === 1 && first ? first.message : `None of the ${rejected.length} events was accepted.`;
   return { code, message, details: rejected };
 }
 

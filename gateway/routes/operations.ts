@@ -1,9 +1,11 @@
 // Addresses for operators and tools: health, metrics, the OpenAPI document and the index. Open, apart from metrics
 // where the settings say so.
 import { refuse } from '../http/errors.ts';
-import { errorAnswers, HealthAnswer, IndexAnswer, NoQuery } from '../http/schemas.ts';
+import { answers, HealthAnswer, IndexAnswer, NoQuery } from '../http/schemas.ts';
 import { createReadiness } from '../status/readiness.ts';
 import type { GatewayApp, RouteContext } from './route-context.ts';
+
+const METRICS_ANSWER = { description: 'Metrics.', content: { 'text/plain': { schema: { type: 'string' } } } };
 
 export function addOperationRoutes(app: GatewayApp, context: RouteContext): void {
   addHealthRoutes(app, context);
@@ -14,13 +16,10 @@ export function addOperationRoutes(app: GatewayApp, context: RouteContext): void
     schema: {
       summary: 'Metrics in the Prometheus text format',
       ...(settings.metricsOpen ? {} : { security: [{ key: [] }] }),
-      response: {
-        200: {
-          description: 'Metrics.',
-          content: { 'text/plain': { schema: { type: 'string' } } },
-        },
-        ...errorAnswers(...(settings.metricsOpen ? [] : (['UNAUTHORIZED', 'FORBIDDEN'] as const))),
-      },
+      response: answers(
+        { 200: METRICS_ANSWER },
+        ...(settings.metricsOpen ? [] : (['UNAUTHORIZED', 'FORBIDDEN'] as const)),
+      ),
     },
     onRequest: async (request) => {
       if (!settings.metricsOpen) auth.require(request, 'admin');
@@ -35,22 +34,32 @@ export function addOperationRoutes(app: GatewayApp, context: RouteContext): void
   );
   app.get(
     '/',
-    { schema: { summary: 'Where to look next', response: { 200: IndexAnswer, ...errorAnswers() } } },
+    { schema: { summary: 'Where to look next', response: answers({ 200: IndexAnswer }) } },
     async () => ({ name: 'stitchwork', api: '/v1', openapi: '/openapi.json', health: '/health/ready' }),
   );
 }
 
 function addHealthRoutes(app: GatewayApp, context: RouteContext): void {
   const { deps, settings, isClosing } = context;
-  const reasons = createReadiness({ segments: deps.segments, clock: deps.clock, reuseMs: settings.readinessReuseMs });
+  const reasons = createReadiness({
+    segments: deps.segments,
+    clock: deps.clock,
+    reuseMs: settings.readinessReuseMs,
+  });
   app.get(
     '/health/live',
-    { schema: { summary: 'The process answers', response: { 200: HealthAnswer, ...errorAnswers() } } },
+    { schema: { summary: 'The process answers', response: answers({ 200: HealthAnswer }) } },
     async () => ({ status: 'ok' as const }),
   );
   app.get(
     '/health/ready',
-    { schema: { summary: 'Events can be accepted', querystring: NoQuery, response: { 200: HealthAnswer, ...errorAnswers() } } },
+    {
+      schema: {
+        summary: 'Events can be accepted',
+        querystring: NoQuery,
+        response: answers({ 200: HealthAnswer }),
+      },
+    },
     async (_request, reply) => {
       const found = isClosing() ? ['the gateway is stopping'] : await reasons();
       if (found.length === 0) return { status: 'ok' as const };

@@ -1,7 +1,8 @@
 // What routes share: the server with its type provider, and the parts that the server was put together from.
+
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import type { FastifyBaseLogger, FastifyInstance, RawServerDefault } from 'fastify';
-import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { GatewayDeps } from '../deps.ts';
 import type { Authenticator } from '../http/auth.ts';
 import type { ByteBudget } from '../http/byte-budget.ts';

@@ -47,12 +47,23 @@ interface Position {
 }
 
 /** Throws STORE_UNAVAILABLE or LOG_UNAVAILABLE: half a status would look like the truth. */
-export async function readSegmentStatus(segment: GatewaySegment, probeTimeoutMs: number): Promise<SegmentAnswer> {
-  const [positions, members] = await Promise.all([readPositions(segment), readMembers(segment, probeTimeoutMs)]);
+export async function readSegmentStatus(
+  segment: GatewaySegment,
+  probeTimeoutMs: number,
+): Promise<SegmentAnswer> {
+  const [positions, members] = await Promise.all([
+    readPositions(segment),
+    readMembers(segment, probeTimeoutMs),
+  ]);
   const byId = new Map(members.reports.map((report) => [report.id, report]));
   const shards = positions.map(({ shard, record, lag }) => {
     const committedAtMs = record.owner === null ? undefined : byId.get(record.owner)?.lastCommitAtMs[shard];
-    return { shard, owner: record.owner, lag, lastCommitAt: committedAtMs === undefined ? null : isoOf(committedAtMs) };
+    return {
+      shard,
+      owner: record.owner,
+      lag,
+      lastCommitAt: committedAtMs === undefined ? null : isoOf(committedAtMs),
+    };
   });
   const status: SegmentStatus = {
     name: segment.names.segment,
@@ -86,7 +97,10 @@ async function readPositions(segment: GatewaySegment): Promise<readonly Position
   );
 }
 
-async function readShardRecords(segment: GatewaySegment, shards: readonly number[]): Promise<readonly ShardRecord[]> {
+async function readShardRecords(
+  segment: GatewaySegment,
+  shards: readonly number[],
+): Promise<readonly ShardRecord[]> {
   const stored = await segment.store.read(shards.map(recordKeys.shard), 'leader');
   return shards.map((shard) => {
     const value = stored.get(recordKeys.shard(shard))?.value ?? null;
@@ -108,7 +122,12 @@ function alarmOf(shard: number, record: ShardRecord, log: LogState): Alarm | und
   if (record.streamCreated !== '' && record.streamCreated !== log.createdAt)
     return { code: 'LOG_REPLACED', reason: 'the checkpoint is of another event log', shard, worker: null };
   if (record.seq > log.lastSequence)
-    return { code: 'LOG_TRUNCATED', reason: 'the checkpoint is beyond the end of the log', shard, worker: null };
+    return {
+      code: 'LOG_TRUNCATED',
+      reason: 'the checkpoint is beyond the end of the log',
+      shard,
+      worker: null,
+    };
   return undefined;
 }
 

@@ -1,7 +1,8 @@
 // Whether the gateway can do its work now: every segment's log takes appends, and its streams are there. The answer is
 // shared by all who ask at about the same time, since the address is open.
+import { recordKeys } from '../../shared/contract/names.ts';
 import type { Clock } from '../../shared/kernel/clock.ts';
-import { errorText } from '../../shared/kernel/errors.ts';
+import { ERRORS, isStitchworkError } from '../../shared/kernel/errors.ts';
 import type { GatewaySegment } from '../deps.ts';
 import { withDeadline } from '../http/deadline.ts';
 
@@ -32,10 +33,11 @@ async function reasonOf(segment: GatewaySegment, clock: Clock): Promise<string |
   if (!segment.appender.reachable) return `${name}: the event log cannot be reached`;
   try {
     // Both must answer; what they say does not matter here.
-    const topology = Promise.all([segment.log.state(), segment.store.read(['s.0'], 'leader')]);
+    const topology = Promise.all([segment.log.state(), segment.store.read([recordKeys.shard(0)], 'leader')]);
     await withDeadline(topology, { clock, ms: CHECK_DEADLINE_MS, code: 'STORE_UNAVAILABLE' });
     return undefined;
   } catch (error) {
-    return `${name}: ${errorText(error)}`;
+    // The table's text only: the address is open, and an error may name hosts.
+    return `${name}: ${ERRORS[isStitchworkError(error) ? error.code : 'INTERNAL'].text}`;
   }
 }

@@ -1,6 +1,6 @@
 // The note that a running `dev` leaves in its data folder, so that client commands find it without flags. It holds
 // keys: mode 0600. A note of a process that is gone is not used.
-import { chmodSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { DevHandle } from '../../shared/settings.ts';
 
@@ -13,19 +13,20 @@ export function writeDevHandle(dataDir: string, handle: DevHandle): void {
   chmodSync(path, 0o600);
 }
 
-export function removeDevHandle(dataDir: string): void {
-  rmSync(join(dataDir, FILE), { force: true });
-}
-
 /** The handle of a dev process that is alive, or undefined. */
 export function readDevHandle(dataDir: string): DevHandle | undefined {
-  let parsed: unknown;
+  const handle = lastDevHandle(dataDir);
+  return handle && isAlive(handle.pid) ? handle : undefined;
+}
+
+/** What the last dev process left, alive or not. */
+export function lastDevHandle(dataDir: string): DevHandle | undefined {
   try {
-    parsed = JSON.parse(readFileSync(join(dataDir, FILE), 'utf8'));
+    const parsed: unknown = JSON.parse(readFileSync(join(dataDir, FILE), 'utf8'));
+    return isDevHandle(parsed) ? parsed : undefined;
   } catch {
     return undefined;
   }
-  return isDevHandle(parsed) && isAlive(parsed.pid) ? parsed : undefined;
 }
 
 function isDevHandle(value: unknown): value is DevHandle {

@@ -65,7 +65,14 @@ export class SimCopies {
     const copy = this.#copies.get(name)!;
     const { world } = this.store;
     const activeMs = copy.standsStill ? -1 : world.nowMs - copy.lastActiveMs;
-    return { name, copiedTo: copy.copiedTo, lag: copy.waiting.length, activeMs, error: undefined, targetCreatedAt: this.#createdAt };
+    return {
+      name,
+      copiedTo: copy.copiedTo,
+      lag: copy.waiting.length,
+      activeMs,
+      error: undefined,
+      targetCreatedAt: this.#createdAt,
+    };
   }
 
   restart(name: CopyName): void {

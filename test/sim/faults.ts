@@ -50,5 +50,6 @@ export const NO_FAULTS: Faults = {
 export function drawFaults(world: World): Faults {
   const drawn: Record<string, number> = {};
   for (const name of Object.keys(NO_FAULTS)) drawn[name] = world.pick([0, 0.01, 0.05, 0.05, 0.2]);
-  return { ...NO_FAULTS, ...drawn, latencyMaxMs: world.pick([1, 3, 10, 40]) };
+  const staleRead = world.pick([0, 0.2, 0.7]);
+  return { ...NO_FAULTS, ...drawn, staleRead, latencyMaxMs: world.pick([1, 3, 10, 40]) };
 }

@@ -143,7 +143,8 @@ class SimShardReader implements ShardReader {
     this.#buffer.push(...fresh);
     this.#received = fresh.at(-1)?.sequence ?? this.#received;
     this.pending = pending;
-    if (fresh.length > 0) this.#log.world.trace(`${this.#process.name} reads ${this.#shard} to ${this.#received}`);
+    if (fresh.length > 0)
+      this.#log.world.trace(`${this.#process.name} reads ${this.#shard} to ${this.#received}`);
     // What was appended while the delivery was on its way announced itself in vain.
     if (this.#log.lastSequenceOf(this.#shard) > this.#received) this.pending = Math.max(1, pending);
   }

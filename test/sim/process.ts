@@ -171,7 +171,9 @@ export class SimProcess {
           false,
         );
       }
-      this.deliver(rpc.timeoutMs, '', () => settle(rpc.onTimeout()));
+      this.deliver(rpc.timeoutMs, '', () => {
+        if (!settled) settle(rpc.onTimeout());
+      });
     });
   }
 

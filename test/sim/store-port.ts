@@ -1,16 +1,20 @@
 // The record store as one process sees it, with everything that can go wrong between it and the server.
 import { StitchworkError } from '../../shared/kernel/errors.ts';
-import type { CommitOutcome, RecordStore, StoredRecord, StoreWrite } from '../../shared/ports/record-store.ts';
+import type {
+  CommitOutcome,
+  RecordStore,
+  StoredRecord,
+  StoreWrite,
+} from '../../shared/ports/record-store.ts';
 import type { SimProcess } from './process.ts';
 import type { SimStore } from './store.ts';
+import type { World } from './world.ts';
 
 const READ_TIMEOUT_MS = 800;
 const COMMIT_TIMEOUT_MS = 1500;
 const DELAYED_COMMIT_MAX_MS = 6000;
 /** How far back, in messages, a replica may lag. */
 const REPLICA_LAG_MAX = 60;
-
-type Reply = (outcome: CommitOutcome | Error) => void;
 
 export function simRecordStore(store: SimStore, process: SimProcess): RecordStore {
   return {
@@ -83,40 +87,42 @@ function commit(store: SimStore, process: SimProcess, writes: readonly StoreWrit
     onTimeout: () => ({ kind: 'unknown', reason: 'simulated: no reply' }),
     serve: (reply) => {
       arrive();
-      serveCommit(store, process, copy, reply);
+      const outcome = serveCommit(store, process, copy);
+      if (outcome) reply(outcome);
     },
   });
 }
 
+/** What the client hears of a commit that arrived: undefined when nothing. */
 function serveCommit(
   store: SimStore,
   process: SimProcess,
   writes: readonly StoreWrite[],
-  reply: Reply,
-): void {
+): CommitOutcome | undefined {
   const { world } = store;
   const { faults } = world;
-  if (writes.length > 1000) return reply({ kind: 'refused', code: '10199', reason: 'batch too large' });
-  if (world.chance(faults.commitBusy)) {
-    world.mark('store.busy');
-    return reply({ kind: 'busy', reason: 'simulated: too many open batches' });
+  if (writes.length > 1000) return { kind: 'refused', code: '10199', reason: 'batch too large' };
+  if (happens(world, faults.commitBusy, 'store.busy')) return { kind: 'busy', reason: 'simulated: too many' };
+  if (happens(world, faults.commitRefused, 'store.refused')) {
+    return { kind: 'refused', code: '10077', reason: 'simulated: maximum bytes exceeded' };
   }
-  if (world.chance(faults.commitRefused)) {
-    world.mark('store.refused');
-    return reply({ kind: 'refused', code: '10077', reason: 'simulated: maximum bytes exceeded' });
+  if (happens(world, faults.commitLost, 'store.commit lost')) return undefined;
+  if (writes.length > 1 && happens(world, faults.commitAbandoned, 'store.half a batch abandoned')) {
+    return world.chance(0.5) ? { kind: 'busy', reason: 'simulated: batch incomplete' } : undefined;
   }
-  if (world.chance(faults.commitLost)) return world.mark('store.commit lost');
-  if (writes.length > 1 && world.chance(faults.commitAbandoned)) {
-    world.mark('store.half a batch abandoned');
-    if (world.chance(0.5)) reply({ kind: 'busy', reason: 'simulated: batch incomplete' });
-    return;
+  if (world.chance(faults.commitDelayed)) {
+    applyLater(store, process, writes);
+    return undefined;
   }
-  if (world.chance(faults.commitDelayed)) return applyLater(store, process, writes);
   const outcome = applyNow(store, process, writes, faults.conflictUnnamed);
-  if (outcome.kind === 'committed' && world.chance(faults.commitReplyLost)) {
-    return world.mark('store.reply lost');
-  }
-  reply(outcome);
+  const lost = outcome.kind === 'committed' && happens(world, faults.commitReplyLost, 'store.reply lost');
+  return lost ? undefined : outcome;
+}
+
+function happens(world: World, probability: number, branch: string): boolean {
+  if (!world.chance(probability)) return false;
+  world.mark(branch);
+  return true;
 }
 
 function applyLater(store: SimStore, process: SimProcess, writes: readonly StoreWrite[]): void {

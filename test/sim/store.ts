@@ -38,6 +38,8 @@ export type Applied =
 export class SimStore {
   readonly world: World;
   readonly server: SimServer;
+  /** When set, the server is killed for so long while the next commit is on its way to it. */
+  tearNextCommitMs = 0;
   readonly #messages: (StoredMessage | undefined)[] = [undefined];
   readonly #versions = new Map<string, StoredMessage[]>();
   readonly #alarms = new Map<string, Alarm>();
@@ -125,6 +127,11 @@ export class SimStore {
   underWay(by: string, writes: readonly StoreWrite[]): () => void {
     const sent = { by, writes };
     if (this.server.up) this.#underWay.add(sent);
+    if (this.tearNextCommitMs > 0) {
+      const downMs = this.tearNextCommitMs;
+      this.tearNextCommitMs = 0;
+      this.world.after(0, '', () => this.server.restart(downMs), false);
+    }
     return () => this.#underWay.delete(sent);
   }
 

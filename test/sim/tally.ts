@@ -26,7 +26,7 @@ export type TallyState =
       readonly entries: readonly Entry[];
       /** Links that say they point here. */
       readonly links: readonly string[];
-      readonly alarm: { readonly generation: number; readonly atMs: number } | undefined;
+      readonly alarm: { readonly generation: number; readonly atMs: number } | null;
       /** Bytes of ballast in the stored form. */
       readonly ballast: number;
     }
@@ -71,7 +71,7 @@ export interface TallyMessage {
 export const tallyKey = (name: string) => `p.${name}`;
 export const linkKey = (name: string) => `k.link.${name}`;
 export const dutyKey = (pair: string, side: 'a' | 'b') => `p.duty-${pair}-${side}`;
-const EMPTY: Live = { kind: 'tally', entries: [], links: [], alarm: undefined, ballast: 0 };
+const EMPTY: Live = { kind: 'tally', entries: [], links: [], alarm: null, ballast: 0 };
 const REDIRECTS_MAX = 50;
 
 export function createTallyActor(configVersion: number): Actor<TallyMessage> {
@@ -103,8 +103,7 @@ function encodeToy(state: ToyState): Uint8Array {
 }
 
 export function decodeToy(bytes: Uint8Array): ToyState {
-  const state = JSON.parse(Buffer.from(bytes).toString()) as ToyState;
-  return state.kind === 'tally' ? { ...state, alarm: state.alarm } : state;
+  return JSON.parse(Buffer.from(bytes).toString()) as ToyState;
 }
 
 /** Asked for records that are not loaded: the decision is given up and asked for again. */
@@ -148,7 +147,8 @@ class Draft {
     if (ifAbsent !== undefined) this.#guards.add(tallyKey(ifAbsent));
     if (!blocked) {
       this.#load((touch ?? []).map(tallyKey));
-      for (const name of touch ?? []) this.#touch(name, ifAbsent === undefined ? 'touch' : 'absent', ifAbsent);
+      for (const name of touch ?? [])
+        this.#touch(name, ifAbsent === undefined ? 'touch' : 'absent', ifAbsent);
     }
     if (merge) this.#merge(merge[0], merge[1]);
     if (link) this.#link(link.name, link.to);
@@ -207,7 +207,11 @@ class Draft {
     if (a.name === b.name) return;
     const [survivor, retired] = a.name < b.name ? [a, b] : [b, a];
     const links = [...survivor.state.links, ...retired.state.links];
-    const merged = { ...survivor.state, entries: [...survivor.state.entries, ...retired.state.entries], links };
+    const merged = {
+      ...survivor.state,
+      entries: [...survivor.state.entries, ...retired.state.entries],
+      links,
+    };
     this.#writes.set(tallyKey(survivor.name), merged);
     this.#writes.set(tallyKey(retired.name), { kind: 'redirect', to: survivor.name });
     const { alarm } = retired.state;
@@ -222,7 +226,8 @@ class Draft {
     const target = this.#root(to);
     if (before?.kind === 'link') {
       const holder = this.#root(before.to);
-      if (!holder.state.links.includes(name)) throw new Missing([key, tallyKey(before.to), tallyKey(holder.name)], true);
+      if (!holder.state.links.includes(name))
+        throw new Missing([key, tallyKey(before.to), tallyKey(holder.name)], true);
       const links = holder.state.links.filter((held) => held !== name);
       this.#writes.set(tallyKey(holder.name), { ...holder.state, links });
     }
@@ -277,18 +282,24 @@ class Draft {
 
   #disarm(name: string): void {
     const root = this.#root(name);
-    if (!root.state.alarm) return this.#guardRead(root.name);
-    this.#writes.set(tallyKey(root.name), { ...root.state, alarm: undefined });
+    if (!root.state.alarm) {
+      this.#guardRead(root.name);
+      return;
+    }
+    this.#writes.set(tallyKey(root.name), { ...root.state, alarm: null });
     this.#alarms.push({ kind: 'cancel', key: alarmKey(root.name) });
   }
 
   #fired(name: string, generation: number): void {
     const root = this.#root(name);
-    if (root.state.alarm?.generation !== generation) return this.#guardRead(root.name);
+    if (root.state.alarm?.generation !== generation) {
+      this.#guardRead(root.name);
+      return;
+    }
     const { sequence, shard } = this.#message;
     const entry: Entry = { sequence, shard, name: `${name}.${generation}`, what: 'timer' };
     const entries = [...root.state.entries, entry];
-    this.#writes.set(tallyKey(root.name), { ...root.state, entries, alarm: undefined });
+    this.#writes.set(tallyKey(root.name), { ...root.state, entries, alarm: null });
   }
 
   #guardRead(name: string): void {

@@ -26,6 +26,8 @@ export class World {
   /** Broken invariants, in the order in which they were seen. */
   readonly violations: string[] = [];
   readonly #queue: SimEvent[] = [];
+  /** Trace lines that are kept: as many as wanted, at least. */
+  traceLinesKept = TRACE_LINES_KEPT;
   readonly #lines: string[] = [];
   #nowMs = EPOCH_MS;
   #order = 0;
@@ -58,7 +60,14 @@ export class World {
 
   /** Runs `run` after a virtual delay. Only an event with `drain` may wake code that waits on promises. */
   after(delayMs: number, label: string, run: () => void, drain = true): void {
-    const event = { atMs: this.#nowMs + delayMs, tie: this.random.next(), order: this.#order++, label, drain, run };
+    const event = {
+      atMs: this.#nowMs + delayMs,
+      tie: this.random.next(),
+      order: this.#order++,
+      label,
+      drain,
+      run,
+    };
     push(this.#queue, event);
     this.#onScheduled?.();
   }
@@ -80,7 +89,8 @@ export class World {
     const line = `${String(this.#nowMs - EPOCH_MS).padStart(7)} ${text}`;
     for (let i = 0; i < line.length; i++) this.#hash = Math.imul(this.#hash ^ line.charCodeAt(i), 0x01000193);
     this.#lines.push(line);
-    if (this.#lines.length > 2 * TRACE_LINES_KEPT) this.#lines.splice(0, TRACE_LINES_KEPT);
+    const surplus = this.#lines.length - this.traceLinesKept;
+    if (surplus > TRACE_LINES_KEPT) this.#lines.splice(0, surplus);
   }
 
   mark(branch: string): void {

@@ -1,0 +1,84 @@
+// `stitchwork dev`: gateway, worker and nats-server in one process tree, with the demo config unless told otherwise.
+// Its data folder is kept, so a restart goes on where it stopped, with the same keys.
+import type { Command } from 'commander';
+import { type DevHandle, parseRoleSettings, type RoleFlags } from '../../shared/settings.ts';
+import { packagePath } from '../package-root.ts';
+import { type RunningDev, runDev } from '../wire.ts';
+import { lastDevHandle, writeDevHandle } from './dev-handle.ts';
+import { CommandFailure, EXIT } from './exit.ts';
+import { withExample, withJson, withRoleFlags } from './flags.ts';
+import type { Io } from './io.ts';
+import { runRoleCommand } from './run-role.ts';
+
+export const DEMO_CONFIG = packagePath('infra/demo/shop.yaml');
+
+export function addDev(program: Command, io: Io): void {
+  const command = program
+    .command('dev')
+    .description('run everything in one process, with an embedded nats-server and the demo config');
+  withJson(withRoleFlags(command));
+  withExample(command, 'stitchwork dev', 'stitchwork dev --config shop.yaml --port 0 --data-dir /tmp/shop');
+  command.action(async (flags: RoleFlags & { json?: boolean }) => {
+    const given = parseRoleSettings({ logLevel: io.env.STITCHWORK_LOG_LEVEL ?? 'warn', ...flags }, io.env);
+    const known = lastDevHandle(given.dataDir);
+    if (known && (await answers(known.url))) {
+      throw new CommandFailure(
+        EXIT.failed,
+        `a dev process runs on ${given.dataDir} already, at ${known.url}`,
+      );
+    }
+    const settings = {
+      ...given,
+      configFiles: given.configFiles.length > 0 ? given.configFiles : [DEMO_CONFIG],
+      adminKeys: keysOr(given.adminKeys, known?.adminKey),
+      writeKeys: keysOr(given.writeKeys, known?.writeKey),
+    };
+    await runRoleCommand(
+      'dev',
+      settings,
+      (deps) => runDev(settings, deps),
+      (dev) => {
+        const { url, natsUrl, adminKey, writeKey, segments } = dev;
+        const handle: DevHandle = { url, natsUrl, adminKey, writeKey, segments, pid: process.pid };
+        writeDevHandle(settings.dataDir, handle);
+        if (flags.json) io.out(JSON.stringify(handle));
+        else for (const line of welcome(dev, settings.dataDir, io)) io.out(line);
+      },
+    );
+  });
+}
+
+const ANSWER_DEADLINE_MS = 1000;
+
+async function answers(url: string): Promise<boolean> {
+  try {
+    return (await fetch(`${url}/health/live`, { signal: AbortSignal.timeout(ANSWER_DEADLINE_MS) })).ok;
+  } catch {
+    return false;
+  }
+}
+
+function keysOr(keys: readonly string[], known: string | undefined): readonly string[] {
+  if (keys.length > 0 || known === undefined) return keys;
+  return [known];
+}
+
+function welcome(dev: RunningDev, dataDir: string, io: Io): readonly string[] {
+  const { bold, dim } = io.style;
+  const event = '{"name":"product_view","keys":{"cookie":"c-1"},"properties":{"category":"Shoes"}}';
+  return [
+    bold(`Stitchwork dev: segment ${dev.segments.join(', ')}`),
+    `  gateway    ${dev.url}  (OpenAPI at ${dev.url}/openapi.json)`,
+    `  NATS       ${dev.natsUrl}`,
+    `  write key  ${dev.writeKey}`,
+    `  admin key  ${dev.adminKey}`,
+    `  data       ${dataDir}  ${dim('(kept; one copy on this disk: not for production)')}`,
+    '',
+    'Send an event:',
+    `  curl -s ${dev.url}/v1/events -H 'Authorization: Bearer ${dev.writeKey}' -H 'Content-Type: application/json' -d '${event}'`,
+    'See the profile:',
+    '  npx stitchwork profile get cookie c-1',
+    '',
+    dim('Ctrl-C stops everything.'),
+  ];
+}

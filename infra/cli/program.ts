@@ -1,0 +1,60 @@
+// The command line as a whole: every command, one set of habits (help with an example, exit codes, suggestions).
+import { Command } from 'commander';
+import { packageVersion } from '../package-root.ts';
+import { addDead } from './dead.ts';
+import { addDemo } from './demo.ts';
+import { addDev } from './dev.ts';
+import { describeFailure } from './exit.ts';
+import { addGateway } from './gateway.ts';
+import type { Io } from './io.ts';
+import { addProfile } from './profile.ts';
+import { addReplay } from './replay.ts';
+import { addStatus } from './status.ts';
+import { addTail } from './tail.ts';
+import { addValidate } from './validate.ts';
+import { addWorker } from './worker.ts';
+
+const EXIT_CODES = `
+Exit codes: 0 ok, 1 failed, 2 wrong usage, 3 not found, 4 cannot reach the server, 5 a check found problems.
+Data goes to stdout, talk to stderr. NO_COLOR is honoured.`;
+
+/** Runs one command line. Returns the exit code; never throws. */
+export async function runCli(args: readonly string[], io: Io): Promise<number> {
+  const program = buildProgram(io);
+  try {
+    await program.parseAsync([...args], { from: 'user' });
+    return 0;
+  } catch (error) {
+    const { exitCode, message } = describeFailure(error);
+    if (message !== '') io.talk(`stitchwork: ${message}`);
+    return exitCode;
+  }
+}
+
+function buildProgram(io: Io): Command {
+  const program = new Command('stitchwork')
+    .description('A real-time customer profile engine on NATS JetStream.')
+    .version(packageVersion())
+    .exitOverride()
+    .showHelpAfterError('(add --help for more)')
+    .configureOutput({
+      writeOut: (text) => io.out(text.replace(/\n$/, '')),
+      writeErr: (text) => io.talk(text.replace(/\n$/, '')),
+    })
+    .addHelpText('after', EXIT_CODES);
+  for (const add of [
+    addDev,
+    addGateway,
+    addWorker,
+    addStatus,
+    addTail,
+    addProfile,
+    addValidate,
+    addReplay,
+    addDead,
+    addDemo,
+  ]) {
+    add(program, io);
+  }
+  return program;
+}

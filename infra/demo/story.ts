@@ -1,0 +1,128 @@
+// The demo's story in a screen of text: rates, counts, one customer's life as it was stitched, an activation.
+import type { AuditEntry } from '../../shared/contract/outbox.ts';
+import type { Style } from '../cli/io.ts';
+import { type Observed, profileIds } from './check.ts';
+import type { Expected } from './expected.ts';
+import type { ProfileAnswer } from './observed.ts';
+
+export interface DemoReport {
+  readonly events: number;
+  readonly acceptSeconds: number;
+  readonly applySeconds: number;
+  readonly expected: Expected;
+  readonly observed: Observed;
+  readonly audit: readonly AuditEntry[];
+  /** Differences from the independent count. */
+  readonly wrong: readonly string[];
+}
+
+const LIFE_LINES_MAX = 14;
+const WRONG_LINES_MAX = 20;
+
+/** The whole story. */
+export function tellStory(report: DemoReport, style: Style): readonly string[] {
+  const { expected, observed } = report;
+  const count = (n: number) => Math.round(n).toLocaleString('en');
+  return [
+    '',
+    style.bold('What happened'),
+    `  ${count(report.events)} events (${count(expected.lines)} invoice lines, ${count(expected.trackerEvents)} web shop events)`,
+    `  accepted and on disk in ${report.acceptSeconds.toFixed(1)} s: ${count(report.events / report.acceptSeconds)} events/s`,
+    `  all applied after ${report.applySeconds.toFixed(1)} s: ${count(report.events / report.applySeconds)} events/s, one process, one nats-server`,
+    `  ${count(observed.profilesAdded)} profiles were opened, ${count(observed.profilesMerged)} merges left ${count(profileIds(observed).size)}`,
+    `  ${count(observed.activations.length)} activations fired: customers whose spend reached 1,000`,
+    '',
+    ...lifeOfOneCustomer(report, style),
+    '',
+    ...oneActivation(report, style),
+    '',
+    ...verdict(report, style),
+  ];
+}
+
+function lifeOfOneCustomer(report: DemoReport, style: Style): readonly string[] {
+  const customer = interestingCustomer(report);
+  const profile = customer === undefined ? undefined : report.observed.customers.get(customer);
+  if (customer === undefined || !profile) return [];
+  const ids = new Set([profile.id, ...(profile.mergedFrom ?? [])]);
+  const lines = report.audit
+    .filter((entry) => entry.profileId !== undefined && ids.has(entry.profileId))
+    .flatMap((entry) => entry.facts.map((fact) => describeFact(entry, fact)))
+    .filter((line) => line !== undefined);
+  const shown = lines.slice(0, LIFE_LINES_MAX).map((line) => `  ${line}`);
+  const left = lines.length - shown.length;
+  return [
+    style.bold(`The life of customer ${customer}, as it was stitched`),
+    ...shown,
+    ...(left > 0 ? [style.dim(`  … and ${left} more`)] : []),
+    `  today: ${describeProfile(profile)}`,
+  ];
+}
+
+/** A customer with a few invoices and an activation, so that there is something to tell. */
+function interestingCustomer({ expected, observed }: DemoReport): string | undefined {
+  const score = (customer: string) => {
+    const merged = observed.customers.get(customer)?.mergedFrom?.length ?? 0;
+    return merged > 5 ? 0 : merged * 2 + (expected.vips.has(customer) ? 1 : 0);
+  };
+  return [...expected.customers.keys()].sort((a, b) => score(b) - score(a))[0];
+}
+
+function describeFact(entry: AuditEntry, fact: AuditEntry['facts'][number]): string | undefined {
+  const id = shortId(entry.profileId ?? '');
+  const key = fact.key ? `${fact.key.name} ${fact.key.value}` : '';
+  switch (fact.kind) {
+    case 'profile_added':
+      return `profile ${id} is opened`;
+    case 'key_attached':
+      return `profile ${id} gets ${key}`;
+    case 'profiles_merged':
+      return `profile ${id} takes in another profile: ${detailOf(fact)}`;
+    default:
+      return undefined;
+  }
+}
+
+function detailOf(fact: AuditEntry['facts'][number]): string {
+  const rest = Object.entries(fact).filter(([name]) => name !== 'kind');
+  return rest
+    .map(([name, value]) => `${name} ${typeof value === 'string' ? shortId(value) : JSON.stringify(value)}`)
+    .join(', ');
+}
+
+function describeProfile(profile: ProfileAnswer): string {
+  const { orders, units, spend, country } = profile.attributes;
+  const invoices = profile.keys.invoice?.length ?? 0;
+  const amount = typeof spend === 'number' ? spend.toFixed(2) : '0';
+  return `${orders} orders of ${units} units for ${amount}, ${country}; ${invoices} invoices stitched into one profile`;
+}
+
+function oneActivation(report: DemoReport, style: Style): readonly string[] {
+  const customer = interestingCustomer(report);
+  const { activations } = report.observed;
+  const chosen = activations.find((activation) => activation.payload.customer === customer) ?? activations[0];
+  if (!chosen) return [];
+  return [
+    style.bold('An activation that fired'),
+    `  ${chosen.name} at ${chosen.at}, profile ${shortId(chosen.profileId)}, because of message ${chosen.cause.messageId}`,
+    `  payload ${JSON.stringify(chosen.payload)}`,
+  ];
+}
+
+function verdict({ wrong, expected }: DemoReport, style: Style): readonly string[] {
+  if (wrong.length === 0) {
+    const profiles = expected.customers.size + expected.anonymous.size + expected.visitors;
+    return [
+      style.green(
+        `Checked against an independent count of the files: orders, units, spend and returns of ${expected.customers.size} customers and ${expected.anonymous.size} anonymous invoices, ${profiles} profiles, ${expected.vips.size} activations. All equal.`,
+      ),
+    ];
+  }
+  const shown = wrong.slice(0, WRONG_LINES_MAX).map((line) => `  ${line}`);
+  return [style.red(`${wrong.length} differences from the independent count:`), ...shown];
+}
+
+/** Enough of an id to recognise it: its random end. */
+function shortId(id: string): string {
+  return id.length > 12 ? id.slice(-8) : id;
+}

@@ -1,0 +1,53 @@
+// Many newest messages in one request (direct get with `multi_last`, NATS 2.11). Any replica answers, so what comes back
+// may be older than the leader's.
+import type { Msg } from 'nats';
+import type { NatsDoor } from './connect.ts';
+
+/** Subjects of one request; the server takes at most 1,024. */
+const SUBJECTS_MAX = 500;
+const TIMEOUT_MS = 3000;
+
+type OnMessage = (subject: string, sequence: number, data: Uint8Array, removed: boolean) => void;
+
+/** Calls back for each subject that has a message. Resolves with `ok`, or with the reason why it is not known. */
+export async function readLast(
+  door: NatsDoor,
+  stream: string,
+  subjects: readonly string[],
+  onMessage: OnMessage,
+): Promise<string> {
+  const chunks: (readonly string[])[] = [];
+  for (let i = 0; i < subjects.length; i += SUBJECTS_MAX) chunks.push(subjects.slice(i, i + SUBJECTS_MAX));
+  const answers = await Promise.all(chunks.map((chunk) => readChunk(door, stream, chunk, onMessage)));
+  return answers.find((answer) => answer !== 'ok') ?? 'ok';
+}
+
+async function readChunk(
+  door: NatsDoor,
+  stream: string,
+  subjects: readonly string[],
+  onMessage: OnMessage,
+): Promise<string> {
+  let problem: string | undefined;
+  const each = (msg: Msg): 'more' | 'done' => {
+    const status = msg.headers?.code ?? 0;
+    if (status === 204 || status === 404) return 'done';
+    if (status >= 400) {
+      problem = `${status} ${msg.headers?.description ?? ''}`;
+      return 'done';
+    }
+    const hdrs = msg.headers!;
+    const removed = hdrs.has('KV-Operation');
+    onMessage(
+      hdrs.get('Nats-Subject'),
+      Number(hdrs.get('Nats-Sequence')),
+      Uint8Array.from(msg.data),
+      removed,
+    );
+    return 'more';
+  };
+  const body = JSON.stringify({ multi_last: subjects });
+  const end = await door.requestMany(`$JS.API.DIRECT.GET.${stream}`, body, each, TIMEOUT_MS);
+  if (end.kind !== 'done') return end.kind;
+  return problem ?? 'ok';
+}

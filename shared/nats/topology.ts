@@ -1,0 +1,269 @@
+// Streams and buckets as data, and what makes the server agree: ensure creates and updates, diff only tells. What the
+// server kept is read back, since an old one accepts options that it does not know and drops them.
+import {
+  CONFIG_BUCKET,
+  EVENT_SOURCES,
+  MEMBERS_BUCKET,
+  OUTBOX_FILTERS,
+  type SegmentNames,
+} from '../contract/names.ts';
+import { StitchworkError } from '../kernel/errors.ts';
+import type { NatsDoor } from './connect.ts';
+import { callApi, streamInfo } from './jetstream-api.ts';
+
+export interface TopologyOptions {
+  readonly shards: number;
+  readonly replicas?: number;
+  /** Size limit of the event log; at the limit the gateway answers 503. */
+  readonly eventsBytesMax?: number;
+  readonly activationsAgeMs?: number;
+  readonly auditAgeMs?: number;
+  readonly deadAgeMs?: number;
+  /** How long a member's heartbeat counts. */
+  readonly membersTtlMs?: number;
+}
+
+export interface StreamSpec {
+  readonly name: string;
+  /** Fields of the JetStream stream configuration, as the server's API has them. */
+  readonly config: Readonly<Record<string, unknown>>;
+}
+
+export type Topology = readonly StreamSpec[];
+
+export interface TopologyDifference {
+  readonly stream: string;
+  readonly field: string;
+  readonly wanted: unknown;
+  readonly found: unknown;
+}
+
+export const SHARDS_METADATA = 'stitchwork.shards';
+const DAY_MS = 86_400_000;
+const NS = 1e6;
+const STREAM_NAME_IN_USE = 10058;
+
+/** Everything that a segment needs, in the order in which it must be made. */
+export function describeTopology(names: SegmentNames, options: TopologyOptions): Topology {
+  const replicas = options.replicas ?? 1;
+  const copy = (name: string, subjects: string, filter: string, to: string, ageMs: number): StreamSpec => ({
+    name,
+    config: {
+      ...base(replicas),
+      description: `Stitchwork, segment ${names.segment}: ${subjects}`,
+      max_age: ageMs * NS,
+      sources: [sourceOf(names, filter, to)],
+    },
+  });
+  return [
+    bucketSpec(names, replicas),
+    {
+      name: names.eventsStream,
+      config: {
+        ...base(replicas),
+        subjects: EVENT_SOURCES.filter((source) => source !== 'timer').map(
+          (source) => `events.${names.segment}.*.${source}`,
+        ),
+        discard: 'new',
+        max_bytes: options.eventsBytesMax ?? 8 * 1024 ** 3,
+        allow_atomic: true,
+        duplicate_window: 120_000 * NS,
+        metadata: { [SHARDS_METADATA]: String(options.shards) },
+        sources: [sourceOf(names, OUTBOX_FILTERS.fired, `events.${names.segment}.{{wildcard(1)}}.timer`)],
+      },
+    },
+    copy(
+      names.activationsStream,
+      'activations',
+      OUTBOX_FILTERS.activation,
+      `activations.${names.segment}.{{wildcard(1)}}`,
+      options.activationsAgeMs ?? 30 * DAY_MS,
+    ),
+    copy(
+      names.auditStream,
+      'audit',
+      OUTBOX_FILTERS.audit,
+      `audit.${names.segment}.{{wildcard(1)}}`,
+      options.auditAgeMs ?? 30 * DAY_MS,
+    ),
+    copy(
+      names.deadStream,
+      'dead letters',
+      OUTBOX_FILTERS.dead,
+      `dead.${names.segment}.{{wildcard(1)}}`,
+      options.deadAgeMs ?? 90 * DAY_MS,
+    ),
+    kvSpec(names.snapshotsBucket, replicas, {}),
+    kvSpec(CONFIG_BUCKET, replicas, {}),
+    kvSpec(MEMBERS_BUCKET, replicas, { storage: 'memory', max_age: (options.membersTtlMs ?? 3000) * NS }),
+  ];
+}
+
+function base(replicas: number) {
+  return {
+    retention: 'limits',
+    storage: 'file',
+    num_replicas: replicas,
+    discard: 'old',
+    max_msgs: -1,
+    max_bytes: -1,
+    max_age: 0,
+    max_msgs_per_subject: -1,
+    allow_direct: true,
+  } as const;
+}
+
+/** The profile bucket: a KV bucket whose stream also takes atomic batches and message schedules. */
+function bucketSpec(names: SegmentNames, replicas: number): StreamSpec {
+  return {
+    name: names.profilesStream,
+    config: {
+      ...base(replicas),
+      subjects: [`${names.recordSubjectPrefix}>`],
+      max_msgs_per_subject: 1,
+      allow_rollup_hdrs: true,
+      deny_delete: false,
+      allow_atomic: true,
+      allow_msg_schedules: true,
+      allow_msg_ttl: true,
+    },
+  };
+}
+
+function kvSpec(bucket: string, replicas: number, extra: Readonly<Record<string, unknown>>): StreamSpec {
+  return {
+    name: `KV_${bucket}`,
+    config: {
+      ...base(replicas),
+      subjects: [`$KV.${bucket}.>`],
+      max_msgs_per_subject: 1,
+      discard: 'new',
+      allow_rollup_hdrs: true,
+      deny_delete: true,
+      ...extra,
+    },
+  };
+}
+
+function sourceOf(names: SegmentNames, filter: string, to: string) {
+  return { name: names.profilesStream, subject_transforms: [{ src: names.recordSubject(filter), dest: to }] };
+}
+
+/** Creates what is missing and mends what differs. Safe when several do it at once. Returns what it did. */
+export async function ensureTopology(door: NatsDoor, topology: Topology): Promise<readonly string[]> {
+  const done: string[] = [];
+  for (const spec of topology) {
+    const found = await streamInfo(door, spec.name, 'LOG_UNAVAILABLE');
+    if (!found) {
+      if (await create(door, spec)) done.push(`created ${spec.name}`);
+    } else {
+      const wrong = differences(spec, found.config);
+      if (wrong.length === 0) continue;
+      refuseUnchangeable(wrong);
+      await update(door, spec, found.config);
+      done.push(`updated ${spec.name}: ${wrong.map(({ field }) => field).join(', ')}`);
+    }
+  }
+  const left = await diffTopology(door, topology);
+  if (left.length === 0) return done;
+  const list = left.map(
+    ({ stream, field, wanted, found }) => `${stream}.${field} is ${json(found)}, not ${json(wanted)}`,
+  );
+  throw new StitchworkError('TOPOLOGY_MISMATCH', `the server did not keep: ${list.join('; ')}`);
+}
+
+/** What differs between the description and the server. Throws LOG_UNAVAILABLE. */
+export async function diffTopology(
+  door: NatsDoor,
+  topology: Topology,
+): Promise<readonly TopologyDifference[]> {
+  const all: TopologyDifference[] = [];
+  for (const spec of topology) {
+    const found = await streamInfo(door, spec.name, 'LOG_UNAVAILABLE');
+    if (found) all.push(...differences(spec, found.config));
+    else all.push({ stream: spec.name, field: '(stream)', wanted: 'present', found: 'absent' });
+  }
+  return all;
+}
+
+/** How many shards the segment was made with; undefined when it does not exist yet. */
+export async function readShards(door: NatsDoor, names: SegmentNames): Promise<number | undefined> {
+  const info = await streamInfo(door, names.eventsStream, 'LOG_UNAVAILABLE');
+  const metadata = info?.config.metadata as Record<string, string> | undefined;
+  const shards = Number(metadata?.[SHARDS_METADATA]);
+  return Number.isInteger(shards) && shards > 0 ? shards : undefined;
+}
+
+/** What must not be on a stream that takes copies or is copied from, with the value it must have. */
+const FORBIDDEN = { subject_delete_marker_ttl: 0 } as const;
+
+function differences(spec: StreamSpec, found: Readonly<Record<string, unknown>>): TopologyDifference[] {
+  const list: TopologyDifference[] = [];
+  for (const [field, wanted] of Object.entries({ ...spec.config, ...FORBIDDEN })) {
+    if (field === 'description') continue;
+    const value = found[field] ?? emptyOf(wanted);
+    if (!matches(wanted, value)) list.push({ stream: spec.name, field, wanted, found: value });
+  }
+  return list;
+}
+
+function emptyOf(wanted: unknown): unknown {
+  if (typeof wanted === 'boolean') return false;
+  return typeof wanted === 'number' ? 0 : undefined;
+}
+
+/** Whether every part that is wanted is there; the server may add its own (metadata, defaults). */
+function matches(wanted: unknown, found: unknown): boolean {
+  if (Array.isArray(wanted)) {
+    return (
+      Array.isArray(found) &&
+      wanted.length === found.length &&
+      wanted.every((part, i) => matches(part, found[i]))
+    );
+  }
+  if (typeof wanted === 'object' && wanted !== null) {
+    if (typeof found !== 'object' || found === null) return false;
+    const parts = found as Record<string, unknown>;
+    return Object.entries(wanted).every(([key, part]) => matches(part, parts[key]));
+  }
+  return wanted === found;
+}
+
+const UNCHANGEABLE = new Set(['storage', 'retention', 'metadata']);
+
+function refuseUnchangeable(wrong: readonly TopologyDifference[]): void {
+  const fixed = wrong.filter(({ field }) => UNCHANGEABLE.has(field));
+  if (fixed.length === 0) return;
+  const list = fixed.map(({ stream, field, found }) => `${stream}.${field} (now ${json(found)})`);
+  throw new StitchworkError(
+    'TOPOLOGY_MISMATCH',
+    `cannot be changed once a segment exists: ${list.join('; ')}`,
+  );
+}
+
+async function create(door: NatsDoor, spec: StreamSpec): Promise<boolean> {
+  const answer = await callApi(door, `STREAM.CREATE.${spec.name}`, { name: spec.name, ...spec.config });
+  if (answer.kind === 'ok') return true;
+  if (answer.kind === 'error' && answer.error.err_code === STREAM_NAME_IN_USE) return false;
+  throw failed(spec.name, answer.kind === 'error' ? answer.error.description : answer.reason);
+}
+
+/** Updates a stream to its description, keeping what the description does not speak of. */
+async function update(
+  door: NatsDoor,
+  spec: StreamSpec,
+  found: Readonly<Record<string, unknown>>,
+): Promise<void> {
+  const config = { ...found, ...spec.config, ...FORBIDDEN, name: spec.name };
+  const answer = await callApi(door, `STREAM.UPDATE.${spec.name}`, config);
+  if (answer.kind !== 'ok')
+    throw failed(spec.name, answer.kind === 'error' ? answer.error.description : answer.reason);
+}
+
+function failed(stream: string, reason: string): StitchworkError {
+  return new StitchworkError('TOPOLOGY_MISMATCH', `${stream}: ${reason}`);
+}
+
+function json(value: unknown): string {
+  return JSON.stringify(value) ?? 'absent';
+}

@@ -1,0 +1,96 @@
+// The event log is not what it was: replaced by another, cut at its end, or purged before it was read. The shards whose
+// checkpoints no longer fit must stop with an alarm, the others go on.
+import { decodeShardRecord } from '../../shared/contract/shard-record.ts';
+import { build, converged, type Run, type SimResult } from './simulate.ts';
+import { toBytes } from './tally.ts';
+import { EPOCH_MS } from './world.ts';
+
+export type Disaster = 'replaced' | 'truncated' | 'purged';
+
+const CALM_MS = 30_000;
+const AFTERMATH_MS = 20_000;
+
+export async function disaster(seed: number, kind: Disaster): Promise<SimResult> {
+  const run = build({ seed, noFaults: true });
+  const { world, fleet, log, checkers } = run;
+  world.traceLinesKept = 1e6;
+  const failed = () => world.violations.length > 0;
+  for (let i = world.between(1, 3); i > 0; i--) fleet.start();
+  send(run, 40);
+  const calm = await world.run(() => failed() || converged(run), EPOCH_MS + CALM_MS);
+  if (calm !== 'done') world.violate(`not converged before the disaster: ${calm}`);
+  const doomed = strike(run, kind);
+  const frozen = new Map(doomed.map((shard) => [shard, checkpoint(run, shard)]));
+  await world.run(failed, world.nowMs + AFTERMATH_MS);
+  for (const [shard, seq] of frozen) {
+    if (checkpoint(run, shard) !== seq) world.violate(`shard ${shard} went on from ${seq} in another log`);
+    if (!isHalted(run, shard)) world.violate(`shard ${shard} stopped without an alarm`);
+  }
+  for (let shard = 0; shard < run.shards; shard++) {
+    const behind = !frozen.has(shard) && checkpoint(run, shard) < log.lastSequenceOf(shard);
+    if (behind) world.violate(`shard ${shard} is sound and did not go on`);
+  }
+  return {
+    seed,
+    violations: world.violations,
+    marks: world.marks,
+    traceHash: world.traceHash,
+    tail: world.tail(100000),
+    steps: world.steps,
+    messages: checkers.history.size,
+  };
+}
+
+function checkpoint({ store }: Run, shard: number): number {
+  const stored = store.latest(`s.${shard}`)?.value;
+  return stored ? decodeShardRecord(stored).seq : 0;
+}
+
+function isHalted({ fleet }: Run, shard: number): boolean {
+  return fleet.living.some(({ worker }) => worker.report().halted.some((halt) => halt.shard === shard));
+}
+
+/** Does it, and says which shards must stop. */
+function strike(run: Run, kind: Disaster): readonly number[] {
+  const { world, server, log, checkers, fleet, shards } = run;
+  const all = Array.from({ length: shards }, (_, shard) => shard);
+  const applied = all.filter((shard) => checkpoint(run, shard) > 0);
+  world.trace(`disaster: ${kind}`);
+  switch (kind) {
+    case 'replaced':
+      server.restart(200);
+      log.replace();
+      checkers.forget(0);
+      sendLater(run);
+      return applied;
+    case 'truncated': {
+      const end = world.between(0, log.lastSequence - 1);
+      server.restart(200);
+      log.truncate(end);
+      checkers.forget(end);
+      sendLater(run);
+      return all.filter((shard) => checkpoint(run, shard) > end);
+    }
+    case 'purged': {
+      for (const { process } of fleet.living) process.crash();
+      send(run, 20);
+      log.purge(log.lastSequence);
+      world.after(3000, '', () => fleet.start());
+      return all.filter((shard) => checkpoint(run, shard) < log.lastSequence);
+    }
+  }
+}
+
+/** What comes into the changed log: nothing, little, or more than was lost, before or after the workers are back. */
+function sendLater(run: Run): void {
+  const { world } = run;
+  const count = world.pick([0, 5, 100]);
+  world.after(world.pick([201, 400, 3000]), '', () => send(run, count));
+}
+
+function send({ world, log, shards }: Run, count: number): void {
+  for (let i = 0; i < count; i++) {
+    const message = { id: `m${i}`, touch: [`n${world.between(0, 5)}`] };
+    log.append([{ shard: world.between(0, shards - 1), source: 'ingest', payload: toBytes(message) }]);
+  }
+}

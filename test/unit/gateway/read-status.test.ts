@@ -1,0 +1,140 @@
+import { beforeEach, describe, expect, it } from 'vitest';
+import type { GatewaySegment } from '../../../gateway/deps.ts';
+import { readSegmentStatus } from '../../../gateway/status/read-status.ts';
+import { createReadiness } from '../../../gateway/status/readiness.ts';
+import { recordKeys, segmentNames } from '../../../shared/contract/names.ts';
+import { encodeShardRecord, type ShardRecord, UNCLAIMED } from '../../../shared/contract/shard-record.ts';
+import { systemClock } from '../../../shared/kernel/clock.ts';
+import { StitchworkError } from '../../../shared/kernel/errors.ts';
+import { fakeAppender, fakeLog, fakeMembership, fakeStore, report } from './support/fakes.ts';
+
+function makeSegment() {
+  return {
+    config: () => {
+      throw new Error('status needs no config');
+    },
+    configVersion: () => 7,
+    appender: fakeAppender(),
+    log: fakeLog(),
+    store: fakeStore(),
+    membership: fakeMembership(),
+    names: segmentNames('shop'),
+    shards: 3,
+  } satisfies GatewaySegment;
+}
+
+let segment: ReturnType<typeof makeSegment>;
+beforeEach(() => {
+  segment = makeSegment();
+});
+
+function checkpoint(shard: number, part: Partial<ShardRecord>): void {
+  const record = { ...UNCLAIMED, streamCreated: 'log-1', ...part };
+  segment.store.leader.set(recordKeys.shard(shard), encodeShardRecord(record));
+}
+
+describe('readSegmentStatus', () => {
+  it('tells owner, lag and last commit of every shard', async () => {
+    segment.log.shards.set(0, [1, 4]);
+    segment.log.shards.set(1, [2, 3, 5]);
+    checkpoint(0, { owner: 'w1', seq: 4 });
+    checkpoint(1, { owner: 'w2', seq: 2 });
+    segment.membership.answers.set('w1', {
+      kind: 'alive',
+      report: report('w1', { lastCommitAtMs: { 0: 2_000 } }),
+    });
+    const { status, workers } = await readSegmentStatus(segment, 10);
+    expect(status).toEqual({
+      name: 'shop',
+      configVersion: 7,
+      lag: 2,
+      shards: [
+        { shard: 0, owner: 'w1', lag: 0, lastCommitAt: '1970-01-01T00:00:02.000Z' },
+        { shard: 1, owner: 'w2', lag: 2, lastCommitAt: null },
+        { shard: 2, owner: null, lag: 0, lastCommitAt: null },
+      ],
+      alarms: [],
+    });
+    expect(workers).toEqual([{ id: 'w1', startedAt: '1970-01-01T00:00:01.000Z' }]);
+  });
+
+  it('counts all of a shard that nobody ever claimed', async () => {
+    segment.log.shards.set(2, [1, 2, 3]);
+    expect((await readSegmentStatus(segment, 10)).status.lag).toBe(3);
+  });
+
+  it('reads checkpoints from the leader, never from a replica', async () => {
+    await readSegmentStatus(segment, 10);
+    expect(segment.store.reads.map(({ from }) => from)).toEqual(['leader']);
+  });
+
+  it('does not take a checkpoint in another log for progress in this one', async () => {
+    segment.log.createdAt = 'log-2';
+    segment.log.shards.set(0, [1, 2]);
+    checkpoint(0, { owner: 'w1', seq: 900 });
+    const { status } = await readSegmentStatus(segment, 10);
+    expect(status.lag).toBe(2);
+    expect(status.alarms).toMatchObject([{ code: 'LOG_REPLACED', shard: 0 }]);
+  });
+
+  it('raises an alarm when the log ends before the checkpoint', async () => {
+    segment.log.shards.set(0, [1, 2]);
+    checkpoint(0, { owner: 'w1', seq: 3 });
+    const { status } = await readSegmentStatus(segment, 10);
+    expect(status.alarms).toMatchObject([{ code: 'LOG_TRUNCATED', shard: 0 }]);
+    expect(status.lag).toBe(2);
+  });
+
+  it('tells of halted shards and silent workers, and leaves out those gone', async () => {
+    const halted = [{ shard: 1, code: 'LOG_TRUNCATED', reason: 'shorter' }];
+    segment.membership.answers.set('w1', { kind: 'alive', report: report('w1', { halted }) });
+    segment.membership.answers.set('w2', { kind: 'silent' });
+    segment.membership.answers.set('w3', { kind: 'gone' });
+    const { status, workers } = await readSegmentStatus(segment, 10);
+    expect(status.alarms).toEqual([
+      { code: 'LOG_TRUNCATED', reason: 'shorter', shard: 1, worker: 'w1' },
+      { code: 'WORKER_SILENT', reason: 'it has a heartbeat and does not answer', shard: null, worker: 'w2' },
+    ]);
+    expect(workers.map(({ id }) => id)).toEqual(['w1']);
+  });
+
+  it('fails whole when the store or the log cannot be read, or a record is damaged', async () => {
+    segment.store.leader.set(recordKeys.shard(0), Buffer.from('junk'));
+    await expect(readSegmentStatus(segment, 10)).rejects.toMatchObject({ code: 'RECORD_DAMAGED' });
+    segment.store.leader.clear();
+    segment.log.failure = async () => {
+      throw new StitchworkError('LOG_UNAVAILABLE');
+    };
+    await expect(readSegmentStatus(segment, 10)).rejects.toMatchObject({ code: 'LOG_UNAVAILABLE' });
+    segment.store.failure = async () => {
+      throw new StitchworkError('STORE_UNAVAILABLE');
+    };
+    await expect(readSegmentStatus(segment, 10)).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE' });
+  });
+});
+
+describe('readiness', () => {
+  let nowMs = 0;
+  const check = () =>
+    createReadiness({ segments: [segment], clock: { ...systemClock, nowMs: () => nowMs }, reuseMs: 100 });
+
+  it('asks the log and the store once for all who ask at the same time', async () => {
+    const ready = check();
+    expect(await Promise.all([ready(), ready()])).toEqual([[], []]);
+    expect(segment.store.reads).toHaveLength(1);
+    nowMs += 100;
+    await ready();
+    expect(segment.store.reads).toHaveLength(2);
+  });
+
+  it('says why not, without naming hosts', async () => {
+    segment.log.failure = async () => {
+      throw new Error('connect 10.0.0.7:4222');
+    };
+    const [reason] = await check()();
+    expect(reason).toMatch(/^shop: /);
+    expect(reason).not.toContain('10.0.0.7');
+    segment.appender.reachable = false;
+    expect(await check()()).toEqual(['shop: the event log cannot be reached']);
+  });
+});

@@ -1,0 +1,141 @@
+// In-memory ports for a gateway, each with a handle to make it fail or wait.
+
+import type { LogEnvelope } from '../../../../shared/contract/event.ts';
+import type {
+  AppendOutcome,
+  EventLogAppender,
+  LogAppend,
+  LogState,
+} from '../../../../shared/ports/event-log.ts';
+import type { MemberReport, ProbeAnswer } from '../../../../shared/ports/membership.ts';
+import type { StoredRecord } from '../../../../shared/ports/record-store.ts';
+
+export interface FakeAppender extends EventLogAppender {
+  reachable: boolean;
+  readonly requests: (readonly LogAppend[])[];
+  /** What the next appends answer; then `stored`. A promise keeps the request in flight. */
+  readonly answers: (AppendOutcome | Promise<AppendOutcome>)[];
+  closed: number;
+  /** Resolves at the next append. */
+  nextAppend(): Promise<void>;
+  envelopes(): LogEnvelope[];
+}
+
+export function fakeAppender(): FakeAppender {
+  let waiting: (() => void)[] = [];
+  const fake: FakeAppender = {
+    reachable: true,
+    requests: [],
+    answers: [],
+    closed: 0,
+    async append(messages) {
+      fake.requests.push(messages);
+      for (const wake of waiting) wake();
+      waiting = [];
+      return (await fake.answers.shift()) ?? { kind: 'stored' };
+    },
+    async close() {
+      fake.closed++;
+    },
+    nextAppend: () => new Promise((resolve) => waiting.push(resolve)),
+    envelopes: () =>
+      fake.requests
+        .flat()
+        .map(({ payload }) => JSON.parse(Buffer.from(payload).toString('utf8')) as LogEnvelope),
+  };
+  return fake;
+}
+
+export interface FakeStore {
+  readonly leader: Map<string, Uint8Array>;
+  /** What replica reads see instead, where it differs; null: they see nothing. */
+  readonly stale: Map<string, Uint8Array | null>;
+  /** Set to make reads throw, or hang. */
+  failure: (() => Promise<never>) | undefined;
+  readonly reads: { readonly keys: readonly string[]; readonly from: string }[];
+  read(keys: readonly string[], from: 'replica' | 'leader'): Promise<ReadonlyMap<string, StoredRecord>>;
+}
+
+export function fakeStore(): FakeStore {
+  const fake: FakeStore = {
+    leader: new Map(),
+    stale: new Map(),
+    failure: undefined,
+    reads: [],
+    async read(keys, from) {
+      fake.reads.push({ keys, from });
+      if (fake.failure) return fake.failure();
+      return new Map(
+        keys.map((key) => {
+          const stale = from === 'replica' ? fake.stale.get(key) : undefined;
+          const value = stale === undefined ? (fake.leader.get(key) ?? null) : stale;
+          return [key, { key, value, revision: value === null ? 0 : 1 }];
+        }),
+      );
+    },
+  };
+  return fake;
+}
+
+export interface FakeLog {
+  createdAt: string;
+  /** Sequences of each shard. */
+  readonly shards: Map<number, number[]>;
+  failure: (() => Promise<never>) | undefined;
+  state(): Promise<LogState>;
+  lastSequenceOf(shard: number): Promise<number>;
+  countAfter(shard: number, after: number): Promise<number>;
+}
+
+export function fakeLog(): FakeLog {
+  const of = (shard: number) => fake.shards.get(shard) ?? [];
+  const fake: FakeLog = {
+    createdAt: 'log-1',
+    shards: new Map(),
+    failure: undefined,
+    async state() {
+      if (fake.failure) return fake.failure();
+      const all = [...fake.shards.values()].flat();
+      const lastSequence = Math.max(0, ...all);
+      return {
+        createdAt: fake.createdAt,
+        firstSequence: 1,
+        lastSequence,
+        messages: all.length,
+        bytes: 0,
+        bytesMax: -1,
+      };
+    },
+    lastSequenceOf: async (shard) => of(shard).at(-1) ?? 0,
+    countAfter: async (shard, after) => of(shard).filter((sequence) => sequence > after).length,
+  };
+  return fake;
+}
+
+export interface FakeMembership {
+  readonly answers: Map<string, ProbeAnswer>;
+  members(): Promise<readonly string[]>;
+  probe(id: string, timeoutMs: number): Promise<ProbeAnswer>;
+}
+
+export function fakeMembership(): FakeMembership {
+  const answers = new Map<string, ProbeAnswer>();
+  return {
+    answers,
+    members: async () => [...answers.keys()],
+    probe: async (id) => answers.get(id) ?? { kind: 'gone' },
+  };
+}
+
+export function report(id: string, part: Partial<MemberReport> = {}): MemberReport {
+  return {
+    id,
+    startedAtMs: 1_000,
+    shards: [],
+    halted: [],
+    lag: {},
+    lastCommitAtMs: {},
+    configVersion: 1,
+    ...part,
+  };
+}

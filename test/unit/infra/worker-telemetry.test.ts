@@ -1,0 +1,80 @@
+// Metrics of a worker, and the hooks of the crash tests around its telemetry.
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pino } from 'pino';
+import { Registry } from 'prom-client';
+import { describe, expect, it, vi } from 'vitest';
+import { withTestSeams } from '../../../infra/test-seams.ts';
+import { createWorkerMetrics, createWorkerTelemetry } from '../../../infra/worker-telemetry.ts';
+import type { MemberReport } from '../../../shared/ports/membership.ts';
+import { silentTelemetry } from '../../../shared/ports/worker-telemetry.ts';
+
+const report: MemberReport = {
+  id: 'w',
+  startedAtMs: 0,
+  shards: [0, 1, 2],
+  halted: [{ shard: 9, code: 'LOG_REPLACED', reason: 'r' }],
+  lag: { 0: 5, 1: 7 },
+  lastCommitAtMs: {},
+  configVersion: 1,
+};
+
+describe('worker metrics', () => {
+  it('count what happened, by segment, and read the report when asked', async () => {
+    const registry = new Registry();
+    const metrics = createWorkerMetrics(registry, () => [{ segment: 'shop', report }]);
+    const telemetry = createWorkerTelemetry(metrics, 'shop', pino({ level: 'silent' }));
+    telemetry.committed({ messages: 10, writes: 25, bytes: 1000, durationMs: 3, shards: 2 });
+    telemetry.conflict({ key: 'k.email.secret', kind: 'data' });
+    telemetry.deadLettered({ shard: 1, sequence: 2, code: 'POISON_MESSAGE', message: 'm' });
+    telemetry.residents({ count: 4, bytes: 400, evicted: 1 });
+    const text = await registry.metrics();
+    for (const line of [
+      'stitchwork_worker_messages_total{segment="shop"} 10',
+      'stitchwork_worker_conflicts_total{segment="shop",kind="data"} 1',
+      'stitchwork_worker_dead_letters_total{segment="shop",code="POISON_MESSAGE"} 1',
+      'stitchwork_worker_resident_records{segment="shop"} 4',
+      'stitchwork_worker_shards_owned{segment="shop"} 3',
+      'stitchwork_worker_shards_halted{segment="shop"} 1',
+      'stitchwork_worker_lag_messages{segment="shop"} 12',
+    ]) {
+      expect(text).toContain(line);
+    }
+    expect(text).not.toContain('secret');
+  });
+});
+
+describe('test seams', () => {
+  it('are not there unless asked for', () => {
+    expect(withTestSeams(silentTelemetry, { testPhaseFile: undefined, testCrashAt: undefined })).toBe(
+      silentTelemetry,
+    );
+  });
+
+  it('keep the step of the commit loop in a file', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'stitchwork-seams-'));
+    const path = join(folder, 'phase');
+    const seen: string[] = [];
+    const inner = { ...silentTelemetry, phase: (name: string) => void seen.push(name) };
+    const telemetry = withTestSeams(inner, { testPhaseFile: path, testCrashAt: undefined });
+    const bytes = (['idle', 'deciding', 'committing', 'committed'] as const).map((phase) => {
+      telemetry.phase(phase);
+      return readFileSync(path, 'utf8');
+    });
+    expect(bytes).toEqual(['i', 'd', 'c', 'k']);
+    expect(seen).toEqual(['idle', 'deciding', 'committing', 'committed']);
+    rmSync(folder, { recursive: true });
+  });
+
+  it('kill the process at the n-th time of a step', () => {
+    const kill = vi.spyOn(process, 'kill').mockReturnValue(true);
+    const seams = { testPhaseFile: undefined, testCrashAt: { phase: 'committing', count: 2 } };
+    const telemetry = withTestSeams(silentTelemetry, seams);
+    for (const phase of ['committing', 'committed', 'deciding'] as const) telemetry.phase(phase);
+    expect(kill).not.toHaveBeenCalled();
+    telemetry.phase('committing');
+    expect(kill).toHaveBeenCalledWith(process.pid, 'SIGKILL');
+    kill.mockRestore();
+  });
+});
