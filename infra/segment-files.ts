@@ -1,6 +1,7 @@
 // Segment config files: read, parsed, and refused by name when they ask for what this version does not do.
 import { readFile } from 'node:fs/promises';
-import { type ConfigProblem, parseSegmentConfig } from '../shared/contract/config/parse.ts';
+import { parseSegmentConfig } from '../shared/contract/config/parse.ts';
+import type { ConfigProblem } from '../shared/contract/config/problem.ts';
 import type { SegmentConfig } from '../shared/contract/config/segment-config.ts';
 import { unsupportedFeatures } from '../shared/contract/config/unsupported.ts';
 import { errorText, StitchworkError } from '../shared/kernel/errors.ts';

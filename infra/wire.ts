@@ -198,7 +198,7 @@ async function natsForDev(
   if (await endOrphan(storeDir))
     log.warn({ storeDir }, 'ended the nats-server that a killed dev process left');
   const binary = await resolveNatsServer();
-  const server = await startNatsServer({ binary: binary.path, dataDir: storeDir });
+  const server = await startNatsServer({ binary: binary.path, dataDir: storeDir, ownGroup: true });
   noteServer(storeDir, server.pid);
   let stopping = false;
   belongings.own(async () => {

@@ -45,8 +45,13 @@ const MAY_IMPORT: Readonly<Record<Zone, readonly Zone[]>> = {
 const BANNED_CALLS: readonly { name: string; call: RegExp; doors: readonly string[] }[] = [
   {
     name: 'the wall clock',
-    call: /\bDate\.now\b|\bnew Date\(\)|\bperformance\.now\b|\bhrtime\b/,
+    call: /\bDate\.now\b|\bnew Date\(\)/,
     doors: ['shared/kernel/clock.ts', 'infra/'],
+  },
+  {
+    name: 'monotonic time',
+    call: /\bperformance\.now\b|\bhrtime\b/,
+    doors: ['shared/kernel/clock.ts', 'shared/nats/', 'infra/'],
   },
   {
     name: 'randomness',
@@ -63,7 +68,7 @@ const BANNED_CALLS: readonly { name: string; call: RegExp; doors: readonly strin
 
 /** Streams, buckets and subjects that only shared/contract/names.ts may spell. */
 const NAME_LITERAL =
-  /\b(EVENTS|ACTIVATIONS|AUDIT|DEAD)_(\$|['"`])|\bKV_|\b(profiles|snapshots)_\$|\bstitchwork_(config|members)\b|['"`](events|activations|audit|dead)\.(\$|>|\*)/;
+  /\b(EVENTS|ACTIVATIONS|AUDIT|DEAD)_(\$|['"`])|\bKV_|\b(profiles|snapshots)_\$|\bstitchwork_(config|members)\b|['"`](events|activations|audit|dead)\.(\$\{(\w+\.)?seg|>|\*)/;
 /** Prefix of the server's key-value subjects: a name elsewhere, a protocol constant in shared/nats. */
 const KV_SUBJECT = /\$KV\./;
 
@@ -212,7 +217,7 @@ describe('names', () => {
     for (const line of [
       '`EVENTS_$',
       "'stitchwork_config'",
-      '`events.$',
+      [['`events.$', '{segment}.>`'].join(''), '{segment}.>`'].join(''),
       "'KV_profiles_shop'",
       '`profiles_$',
     ]) {

@@ -1,11 +1,11 @@
 // GET /v1/profiles: one unified profile, by a stitching key or by its id. A retired id answers with its survivor.
 import { Type } from 'typebox';
 import { normalizeKey } from '../../actors/identity/keys.ts';
-import { viewProfile } from '../../actors/profile/view.ts';
+import { type ProfileView, viewProfile } from '../../actors/profile/view.ts';
 import { unreachable } from '../../shared/kernel/assert.ts';
+import { didYouMean } from '../../shared/kernel/edit-distance.ts';
 import { StitchworkError } from '../../shared/kernel/errors.ts';
 import type { GatewaySegment } from '../deps.ts';
-import { didYouMean } from '../did-you-mean.ts';
 import { withDeadline } from '../http/deadline.ts';
 import { answers, ProfileAnswer, SegmentQuery } from '../http/schemas.ts';
 import { type ProfileAddress, readProfile } from '../profiles/read-profile.ts';
@@ -66,7 +66,7 @@ async function answer(
   context: RouteContext,
   segment: GatewaySegment,
   address: ProfileAddress,
-): Promise<object> {
+): Promise<ProfileView> {
   const { clock } = context.deps;
   const profile = await withDeadline(readProfile(segment.store, address), {
     clock,

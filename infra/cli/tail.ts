@@ -2,7 +2,12 @@
 import { Argument, type Command } from 'commander';
 import type { SegmentNames } from '../../shared/contract/names.ts';
 import { parseDurationMs } from '../../shared/kernel/duration.ts';
-import { followStream, readStream, type StreamMessage } from '../../shared/nats/stream-reader.ts';
+import {
+  type FollowOptions,
+  followStream,
+  readStream,
+  type StreamMessage,
+} from '../../shared/nats/stream-reader.ts';
 import type { ClientFlags } from '../../shared/settings.ts';
 import { CommandFailure, EXIT } from './exit.ts';
 import { withExample, withNatsFlags } from './flags.ts';
@@ -43,8 +48,7 @@ export function addTail(program: Command, io: Io): void {
     await withNats(flags, io, async (door, names) => {
       const fromTimeMs = sinceMs === undefined ? undefined : io.clock.nowMs() - sinceMs;
       const stream = streamOf(names, what);
-      const start =
-        fromTimeMs !== undefined ? { fromTimeMs } : flags.all ? { fromSequence: 1 } : { newOnly: true };
+      const start = startOf(flags, fromTimeMs);
       const messages = flags.follow
         ? followStream(door, stream, start, stop.signal)
         : readStream(door, stream, {});
@@ -74,6 +78,11 @@ function sinceOf(flags: TailFlags): number | undefined {
   if (sinceMs === undefined)
     throw new CommandFailure(EXIT.usage, `--since ${flags.since}: give a duration such as 5m`);
   return sinceMs;
+}
+
+function startOf(flags: TailFlags, fromTimeMs: number | undefined): FollowOptions {
+  if (fromTimeMs !== undefined) return { fromTimeMs };
+  return flags.all ? { fromSequence: 1 } : { newOnly: true };
 }
 
 function streamOf(names: SegmentNames, what: Source): string {

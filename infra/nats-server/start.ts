@@ -14,6 +14,8 @@ export interface StartOptions {
   readonly host?: string;
   /** nats.conf of the package unless given. */
   readonly configFile?: string;
+  /** In a process group of its own, so that Ctrl-C on a terminal reaches the owner only, who then stops it in order. */
+  readonly ownGroup?: boolean;
 }
 
 export interface NatsServerProcess {
@@ -39,7 +41,10 @@ export async function startNatsServer(options: StartOptions): Promise<NatsServer
   await mkdir(options.dataDir, { recursive: true });
   const config = options.configFile ?? packagePath('nats.conf');
   const args = ['-c', config, '-a', host, '-p', String(port), '-sd', options.dataDir];
-  const child = spawn(options.binary, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(options.binary, args, {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    detached: options.ownGroup === true,
+  });
   let tail = '';
   const keep = (chunk: Buffer) => {
     tail = (tail + chunk.toString()).slice(-LOG_TAIL);

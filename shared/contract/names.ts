@@ -20,7 +20,7 @@ export function segmentNames(segment: string) {
     auditStream: `AUDIT_${segment}`,
     deadStream: `DEAD_${segment}`,
     profilesBucket: bucket,
-    profilesStream: `KV_${bucket}`,
+    profilesStream: bucketStream(bucket),
     snapshotsBucket: `snapshots_${segment}`,
     /** Subject of a record key of the profile bucket. */
     recordSubject: (key: string) => `$KV.${bucket}.${key}`,
@@ -28,12 +28,21 @@ export function segmentNames(segment: string) {
     eventSubject: (shard: number, source: EventSource) => `events.${segment}.${shard}.${source}`,
     shardFilter: (shard: number) => `events.${segment}.${shard}.*`,
     eventsFilter: `events.${segment}.>`,
+    /** Events of one source, of all shards. */
+    sourceFilter: (source: EventSource) => `events.${segment}.*.${source}`,
     activationSubject: (name: string) => `activations.${segment}.${name}`,
     activationsFilter: `activations.${segment}.>`,
     auditSubject: (kind: string) => `audit.${segment}.${kind}`,
     auditFilter: `audit.${segment}.>`,
     deadSubject: (shard: number) => `dead.${segment}.${shard}`,
     deadFilter: `dead.${segment}.>`,
+    /** Where the server's copies of the outbox go: the second token of the record key, then nothing unique. */
+    copyDestinations: {
+      activation: `activations.${segment}.{{wildcard(1)}}`,
+      audit: `audit.${segment}.{{wildcard(1)}}`,
+      dead: `dead.${segment}.{{wildcard(1)}}`,
+      fired: `events.${segment}.{{wildcard(1)}}.timer`,
+    },
     /** Core subject on which a worker answers probes. */
     probeSubject: (workerId: string) => `stitchwork.${segment}.probe.${workerId}`,
     memberKey: (workerId: string) => `${segment}.worker.${workerId}`,
@@ -44,6 +53,11 @@ export function segmentNames(segment: string) {
 }
 
 export type SegmentNames = ReturnType<typeof segmentNames>;
+
+/** The stream behind a key-value bucket. */
+export function bucketStream(bucket: string): string {
+  return `KV_${bucket}`;
+}
 
 /** Record keys inside the profile bucket. */
 export const recordKeys = {

@@ -38,7 +38,9 @@ export function createConfigStore(door: NatsDoor, names: SegmentNames): ConfigSt
         const config: StoredConfig = { version: (before?.version ?? 0) + 1, digest, yaml };
         const value = JSON.stringify(config);
         try {
-          await kv.update(key, value, entry?.revision ?? 0);
+          // `update` refuses revision 0, and `create` is for a key that has never been there.
+          if (entry) await kv.update(key, value, entry.revision);
+          else await kv.create(key, value);
         } catch {
           // Somebody else applied one at the same time: look again.
           continue;

@@ -1,7 +1,7 @@
 // Heartbeats in a memory bucket with a TTL, and probes on core subjects: a process that is gone has no responder, so its
 // death is known after one round trip.
 import type { Subscription } from 'nats';
-import { MEMBERS_BUCKET, type SegmentNames } from '../contract/names.ts';
+import { bucketStream, MEMBERS_BUCKET, type SegmentNames } from '../contract/names.ts';
 import { StitchworkError } from '../kernel/errors.ts';
 import type { MemberReport, Membership } from '../ports/membership.ts';
 import type { NatsDoor } from './connect.ts';
@@ -58,7 +58,12 @@ function answerProbes(door: NatsDoor, subject: string, report: () => MemberRepor
 async function readMembers(door: NatsDoor, names: SegmentNames): Promise<readonly string[]> {
   const prefix = `$KV.${MEMBERS_BUCKET}.`;
   const filter = `${prefix}${names.memberKeyFilter}`;
-  const answer = await callApi(door, `STREAM.INFO.KV_${MEMBERS_BUCKET}`, { subjects_filter: filter }, 2000);
+  const answer = await callApi(
+    door,
+    `STREAM.INFO.${bucketStream(MEMBERS_BUCKET)}`,
+    { subjects_filter: filter },
+    2000,
+  );
   if (answer.kind !== 'ok') {
     const reason = answer.kind === 'error' ? answer.error.description : answer.reason;
     throw new StitchworkError('STORE_UNAVAILABLE', `the list of members cannot be read: ${reason}`);
@@ -69,5 +74,5 @@ async function readMembers(door: NatsDoor, names: SegmentNames): Promise<readonl
 }
 
 async function purgeKey(door: NatsDoor, subject: string): Promise<void> {
-  await callApi(door, `STREAM.PURGE.KV_${MEMBERS_BUCKET}`, { filter: subject }, 1000);
+  await callApi(door, `STREAM.PURGE.${bucketStream(MEMBERS_BUCKET)}`, { filter: subject }, 1000);
 }

@@ -44,15 +44,14 @@ function targetOf(names: SegmentNames, name: CopyName): { stream: string; newest
     case 'dead':
       return { stream: names.deadStream, newest: names.deadFilter };
     case 'timers':
-      return { stream: names.eventsStream, newest: `events.${names.segment}.*.timer` };
+      return { stream: names.eventsStream, newest: names.sourceFilter('timer') };
   }
 }
 
 function sourceConfig(names: SegmentNames, name: CopyName) {
-  const token = '{{wildcard(1)}}';
-  const src = names.recordSubject(OUTBOX_FILTERS[name === 'timers' ? 'fired' : filterOf(name)]);
-  const dest = targetOf(names, name).newest.replace(name === 'timers' ? '*' : '>', token);
-  return { name: names.profilesStream, subject_transforms: [{ src, dest }] };
+  const outbox = name === 'timers' ? 'fired' : filterOf(name);
+  const src = names.recordSubject(OUTBOX_FILTERS[outbox]);
+  return { name: names.profilesStream, subject_transforms: [{ src, dest: names.copyDestinations[outbox] }] };
 }
 
 async function stateOf(door: NatsDoor, names: SegmentNames, name: CopyName): Promise<CopyState> {

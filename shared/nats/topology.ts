@@ -1,6 +1,7 @@
 // Streams and buckets as data, and what makes the server agree: ensure creates and updates, diff only tells. What the
 // server kept is read back, since an old one accepts options that it does not know and drops them.
 import {
+  bucketStream,
   CONFIG_BUCKET,
   EVENT_SOURCES,
   MEMBERS_BUCKET,
@@ -61,36 +62,34 @@ export function describeTopology(names: SegmentNames, options: TopologyOptions):
       name: names.eventsStream,
       config: {
         ...base(replicas),
-        subjects: EVENT_SOURCES.filter((source) => source !== 'timer').map(
-          (source) => `events.${names.segment}.*.${source}`,
-        ),
+        subjects: EVENT_SOURCES.filter((source) => source !== 'timer').map(names.sourceFilter),
         discard: 'new',
         max_bytes: options.eventsBytesMax ?? 8 * 1024 ** 3,
         allow_atomic: true,
         duplicate_window: 120_000 * NS,
         metadata: { [SHARDS_METADATA]: String(options.shards) },
-        sources: [sourceOf(names, OUTBOX_FILTERS.fired, `events.${names.segment}.{{wildcard(1)}}.timer`)],
+        sources: [sourceOf(names, OUTBOX_FILTERS.fired, names.copyDestinations.fired)],
       },
     },
     copy(
       names.activationsStream,
       'activations',
       OUTBOX_FILTERS.activation,
-      `activations.${names.segment}.{{wildcard(1)}}`,
+      names.copyDestinations.activation,
       options.activationsAgeMs ?? 30 * DAY_MS,
     ),
     copy(
       names.auditStream,
       'audit',
       OUTBOX_FILTERS.audit,
-      `audit.${names.segment}.{{wildcard(1)}}`,
+      names.copyDestinations.audit,
       options.auditAgeMs ?? 30 * DAY_MS,
     ),
     copy(
       names.deadStream,
       'dead letters',
       OUTBOX_FILTERS.dead,
-      `dead.${names.segment}.{{wildcard(1)}}`,
+      names.copyDestinations.dead,
       options.deadAgeMs ?? 90 * DAY_MS,
     ),
     kvSpec(names.snapshotsBucket, replicas, {}),
@@ -132,7 +131,7 @@ function bucketSpec(names: SegmentNames, replicas: number): StreamSpec {
 
 function kvSpec(bucket: string, replicas: number, extra: Readonly<Record<string, unknown>>): StreamSpec {
   return {
-    name: `KV_${bucket}`,
+    name: bucketStream(bucket),
     config: {
       ...base(replicas),
       subjects: [`$KV.${bucket}.>`],

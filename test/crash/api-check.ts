@@ -38,7 +38,9 @@ export async function checkProfiles(gateways: readonly string[], expected: Expec
         compared.profiles++;
         violations.push(...compare(profile, answer).map((text) => `${key} (${answer.id}): ${text}`));
       } else if (known !== answer.id) {
-        violations.push(`${key} leads to ${answer.id}, ${profile.keys[0]} to ${known}: one customer, two profiles`);
+        violations.push(
+          `${key} leads to ${answer.id}, ${profile.keys[0]} to ${known}: one customer, two profiles`,
+        );
       }
       const owner = owners.get(answer.id) ?? profile;
       owners.set(answer.id, owner);
@@ -81,12 +83,15 @@ function compare(expected: ExpectedProfile, found: ProfileAnswer): string[] {
   }
   const recent = (attributes.recent ?? {}) as Readonly<Record<string, unknown>>;
   for (const window of ['1h', '7d']) {
-    if (number(recent[window]) !== count) wrong.push(`counted ${recent[window]} in ${window}, expected ${count}`);
+    if (number(recent[window]) !== count)
+      wrong.push(`counted ${recent[window]} in ${window}, expected ${count}`);
   }
   if (attributes.last_page !== expected.lastPage) {
     wrong.push(`last page is ${attributes.last_page}, expected ${expected.lastPage}`);
   }
-  const keys = Object.entries(found.keys).flatMap(([name, values]) => values.map((value) => `${name}:${value}`));
+  const keys = Object.entries(found.keys).flatMap(([name, values]) =>
+    values.map((value) => `${name}:${value}`),
+  );
   if (keys.sort().join() !== [...expected.keys].sort().join()) {
     wrong.push(`has keys ${keys.sort().join()}, expected ${[...expected.keys].sort().join()}`);
   }

@@ -58,7 +58,9 @@ export class Canary {
 
   async #isApplied(device: string): Promise<boolean> {
     const headers = { authorization: `Bearer ${ADMIN_KEY}` };
-    return (await this.#ask(`/v1/profiles/device/${encodeURIComponent(device)}`, { headers }))?.status === 200;
+    return (
+      (await this.#ask(`/v1/profiles/device/${encodeURIComponent(device)}`, { headers }))?.status === 200
+    );
   }
 
   /** Asks the gateways in turn until one answers. */

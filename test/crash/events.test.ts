@@ -64,4 +64,3 @@ describe('the workload', () => {
 function isSpecial(keys: readonly string[]): boolean {
   return keys.some((key) => /hot|late|burst/.test(key));
 }
-

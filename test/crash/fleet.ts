@@ -82,6 +82,11 @@ export class Slot {
     return join(this.#fleet.folder, `${this.name}.phase`);
   }
 
+  /** Log of the newest life. */
+  get lastLog(): string {
+    return this.logFile(this.#lives);
+  }
+
   logFile(life: number): string {
     return join(this.#fleet.folder, `${this.name}.${life}.log`);
   }
@@ -192,7 +197,7 @@ export class Slot {
     this.#life = undefined;
     const phase = this.role === 'worker' ? readPhase(this.phaseFile) : 'unknown';
     const detail = `exit ${code ?? signal}`;
-    const end: End = { slot: this.name, life: number, how: howEnded(life, code, signal), phase, detail };
+    const end: End = { slot: this.name, life: number, how: howEnded(life, signal), phase, detail };
     this.#fleet.onEnd(end);
     if (end.how === 'crash-at') this.#onCrash();
     // A life that came not far enough for its hook hands it on.
@@ -206,9 +211,9 @@ export class Slot {
   }
 }
 
-function howEnded(life: Life, code: number | null, signal: NodeJS.Signals | null): End['how'] {
+function howEnded(life: Life, signal: NodeJS.Signals | null): End['how'] {
   if (life.killed) return 'killed';
-  if (life.asked) return code === 0 ? 'asked' : 'unasked';
+  if (life.asked) return 'asked';
   if (signal === 'SIGKILL' && life.crashAt !== undefined) return 'crash-at';
   return life.ready ? 'unasked' : 'start-failed';
 }

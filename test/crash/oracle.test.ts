@@ -5,7 +5,14 @@ import { expectedOf, type WireEvent } from './oracle.ts';
 const RULES = { orderName: 'Order', signupName: 'Signup' };
 
 function event(id: string, keys: Record<string, string>, more: Partial<WireEvent> = {}): WireEvent {
-  return { messageId: id, name: 'Page', keys, properties: { page: `/${id}` }, timestamp: Number(id), ...more };
+  return {
+    messageId: id,
+    name: 'Page',
+    keys,
+    properties: { page: `/${id}` },
+    timestamp: Number(id),
+    ...more,
+  };
 }
 
 describe('the oracle', () => {

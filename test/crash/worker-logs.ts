@@ -74,7 +74,12 @@ function emptyTally(): WorkerTally {
 }
 
 /** `held` is the epoch of each shard that this life has claimed; `claims` says of each claim whether it was released. */
-function count(tally: WorkerTally, line: Line, held: Map<number, number>, claims: Map<string, boolean>): void {
+function count(
+  tally: WorkerTally,
+  line: Line,
+  held: Map<number, number>,
+  claims: Map<string, boolean>,
+): void {
   switch (line.msg) {
     case 'conflict':
       tally.conflicts++;

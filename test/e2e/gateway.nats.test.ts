@@ -1,53 +1,41 @@
 // The gateway on a real nats-server: a full log and a killed server accept all of a request or nothing, and what was
 // answered with 202 is in the log.
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import type { FastifyInstance, LightMyRequestResponse } from 'fastify';
 import pino from 'pino';
 import { Registry } from 'prom-client';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createGateway } from '../../gateway/server.ts';
-import { resolveNatsServer } from '../../infra/nats-server/resolve.ts';
-import { startNatsServer } from '../../infra/nats-server/start.ts';
-import { segmentNames } from '../../shared/contract/names.ts';
 import { systemClock } from '../../shared/kernel/clock.ts';
 import { systemRandom } from '../../shared/kernel/random.ts';
-import { connectNats, type NatsDoor } from '../../shared/nats/connect.ts';
 import { createEventLogAppender } from '../../shared/nats/event-log-appender.ts';
 import { createEventLogReader } from '../../shared/nats/event-log-reader.ts';
 import { createMembership } from '../../shared/nats/membership.ts';
 import { createRecordStore } from '../../shared/nats/record-store.ts';
 import { readStream } from '../../shared/nats/stream-reader.ts';
-import { describeTopology, ensureTopology } from '../../shared/nats/topology.ts';
+import { startTestServer, type TestServer } from '../support/nats.ts';
+import { makeSegment, type TestSegment } from '../support/segment.ts';
 import { testConfig } from '../unit/gateway/support/harness.ts';
 
 const KEY = 'admin-key-1';
 const SHARDS = 4;
-const names = segmentNames('shop');
 
-let dataDir: string;
-let binary: string;
-let server: Awaited<ReturnType<typeof startNatsServer>>;
-let door: NatsDoor | undefined;
+let server: TestServer;
+let segment: TestSegment | undefined;
 let app: FastifyInstance | undefined;
 
 beforeEach(async () => {
-  dataDir = await mkdtemp(join(tmpdir(), 'gateway-nats-'));
-  binary = (await resolveNatsServer()).path;
-  server = await startNatsServer({ binary, dataDir });
+  server = await startTestServer();
 });
 
 afterEach(async () => {
   await app?.close();
-  await door?.close();
+  await segment?.close();
   await server.stop();
-  await rm(dataDir, { recursive: true, force: true });
 });
 
 async function start(eventsBytesMax: number): Promise<void> {
-  door = await connectNats({ url: server.url, name: 'gateway test' });
-  await ensureTopology(door, describeTopology(names, { shards: SHARDS, replicas: 1, eventsBytesMax }));
+  segment = await makeSegment(server.url, { shards: SHARDS, eventsBytesMax });
+  const { door, names } = segment;
   const config = testConfig();
   app = await createGateway(
     {
@@ -91,7 +79,7 @@ function post(request: string, count: number): Promise<LightMyRequestResponse> {
 /** Message ids in the log, with how often each stands there. */
 async function storedIds(): Promise<Map<string, number>> {
   const ids = new Map<string, number>();
-  for await (const { payload } of readStream(door!, names.eventsStream, {})) {
+  for await (const { payload } of readStream(segment!.door, segment!.names.eventsStream, {})) {
     const { event } = JSON.parse(Buffer.from(payload).toString('utf8')) as { event: { messageId: string } };
     ids.set(event.messageId, (ids.get(event.messageId) ?? 0) + 1);
   }
@@ -144,7 +132,7 @@ describe('gateway on nats-server', () => {
         expect.stringMatching(/^[1-9]\d*$/),
       ]);
     }
-    server = await startNatsServer({ binary, dataDir, port: server.port });
+    await server.restart();
     const again = [...requests.filter((_, n) => during[n]!.statusCode !== 202), 'down'];
     for (const request of again) await untilAccepted(request);
     const stored = await storedIds();
@@ -160,9 +148,9 @@ async function untilAccepted(request: string): Promise<void> {
     const answer = await post(request, 5);
     if (answer.statusCode === 202) return;
     expect(answer.statusCode).toBe(503);
-    if (!door!.connected) {
+    if (!segment!.door.connected) {
       await new Promise<void>((resolve) => {
-        const off = door!.onReconnect(() => {
+        const off = segment!.door.onReconnect(() => {
           off();
           resolve();
         });

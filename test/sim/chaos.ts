@@ -55,6 +55,12 @@ const ACTIONS = {
       parts.fleet.stop(member, () => {});
       parts.world.after(parts.world.between(0, 1000), '', () => parts.fleet.start());
     }),
+  clockJump: (parts: ChaosParts) =>
+    withWorker(parts, ({ process }) => {
+      process.skewMs += parts.world.between(-600_000, 600_000);
+      parts.world.mark('process.clock jump');
+      parts.world.trace(`${process.name} clock is off by ${process.skewMs}`);
+    }),
   purge: (parts: ChaosParts) => purgeLog(parts),
   config: ({ fleet, newerActor }: ChaosParts) => fleet.setActor(newerActor()),
 } as const;

@@ -7,6 +7,7 @@ import type { LogMessage } from '../../shared/ports/event-log.ts';
 import type { StoreWrite } from '../../shared/ports/record-store.ts';
 import type { SimLog } from './log.ts';
 import type { AppliedBatch, SimStore } from './store.ts';
+import { decodeToy, dutyKey } from './tally-model.ts';
 
 /** What one applied batch says it applied, in order. */
 export interface OutboxMark {
@@ -21,8 +22,6 @@ export class Checkers {
   readonly #actorOf: () => Actor;
   /** States as a serial application of the committed messages gives them. */
   readonly states = new Map<string, unknown>();
-  /** Messages in the order in which they were committed. */
-  readonly applied: OutboxMark[] = [];
   /** Batches that moved a checkpoint, and the messages in them, by worker. */
   readonly durable = new Map<string, { commits: number; messages: number }>();
   /** Log messages as they were when they were appended: purged ones are still known here. */
@@ -53,7 +52,7 @@ export class Checkers {
     const marks = outboxMarks(batch.writes);
     this.#count(batch, marks);
     for (const write of batch.writes) if (write.kind === 'append') this.#checkOutboxId(write.key);
-    this.applied.push(...marks);
+    this.#checkDuties(batch.writes);
     if (this.outcomeOnly) return;
     for (const [shard, after] of shards) this.#checkChain(batch, shard, after, marks);
     for (const mark of marks) {
@@ -66,6 +65,20 @@ export class Checkers {
     if (marks.length === 0) return;
     const known = this.durable.get(batch.by) ?? { commits: 0, messages: 0 };
     this.durable.set(batch.by, { commits: known.commits + 1, messages: known.messages + marks.length });
+  }
+
+  /** One of each pair is on duty, at every moment. */
+  #checkDuties(writes: readonly StoreWrite[]): void {
+    const isOff = (pair: string, side: 'a' | 'b') => {
+      const value = this.#store.latest(dutyKey(pair, side))?.value;
+      const state = value ? decodeToy(value) : undefined;
+      return state?.kind === 'duty' && !state.on;
+    };
+    for (const { key } of writes) {
+      const pair = /^p\.duty-(\d+)-/.exec(key)?.[1];
+      if (pair !== undefined && isOff(pair, 'a') && isOff(pair, 'b'))
+        this.#fail(`both of pair ${pair} are off duty`);
+    }
   }
 
   #checkOutboxId(key: string): void {

@@ -2,18 +2,18 @@
 // checkpoints no longer fit must stop with an alarm, the others go on.
 import { decodeShardRecord } from '../../shared/contract/shard-record.ts';
 import { build, converged, type Run, type SimResult } from './simulate.ts';
-import { toBytes } from './tally.ts';
+import { toBytes } from './tally-model.ts';
 import { EPOCH_MS } from './world.ts';
 
 export type Disaster = 'replaced' | 'truncated' | 'purged';
 
 const CALM_MS = 30_000;
 const AFTERMATH_MS = 20_000;
+const TRACE_LINES = 40;
 
-export async function disaster(seed: number, kind: Disaster): Promise<SimResult> {
-  const run = build({ seed, noFaults: true });
+export async function disaster(seed: number, kind: Disaster, traceLines = TRACE_LINES): Promise<SimResult> {
+  const run = build({ seed, noFaults: true, traceLines });
   const { world, fleet, log, checkers } = run;
-  world.traceLinesKept = 1e6;
   const failed = () => world.violations.length > 0;
   for (let i = world.between(1, 3); i > 0; i--) fleet.start();
   send(run, 40);
@@ -35,9 +35,10 @@ export async function disaster(seed: number, kind: Disaster): Promise<SimResult>
     violations: world.violations,
     marks: world.marks,
     traceHash: world.traceHash,
-    tail: world.tail(100000),
+    tail: world.tail(traceLines),
     steps: world.steps,
     messages: checkers.history.size,
+    convergedMs: 0,
   };
 }
 

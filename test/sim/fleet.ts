@@ -91,7 +91,6 @@ export class Fleet {
         workerId,
         membersIntervalMs: 300,
         probeTimeoutMs: 300,
-        settleMs: 500,
         haltedRetryMs: 2000,
         stopDeadlineMs: STOP_DEADLINE_MS,
       },

@@ -116,7 +116,7 @@ class SimShardReader implements ShardReader {
       this.#process.latencyMs() + (stalls ? world.between(100, 2000) : 0),
       '',
       () => {
-        if (!this.#process.sends || !server.up || server.incarnation !== incarnation) return;
+        if (!this.#process.reachesServer || server.incarnation !== incarnation) return;
         const room = this.#limits.bufferMax - this.#buffer.length;
         const most = Math.min(room, world.between(1, this.#limits.deliveryMax));
         const messages = this.#log.after(this.#shard, this.#received, most);

@@ -40,7 +40,7 @@ export class SimMembers {
   /** Whether the server still holds the connection on which a member hears probes. */
   listens(id: string): boolean {
     const process = this.members.get(id)?.process;
-    if (!process || process.state === 'crashed') return false;
+    if (!process?.linked || process.state === 'crashed') return false;
     const away = process.state === 'paused' || !process.sends || !process.receives;
     return !away || this.world.nowMs - process.awaySinceMs < CONNECTION_DROPPED_MS;
   }
@@ -54,6 +54,8 @@ export function simMembership(members: SimMembers, process: SimProcess): Members
       const leave = new AbortController();
       own = { id, leave };
       members.members.set(id, { process, report, heartbeatAtMs: Number.NEGATIVE_INFINITY });
+      const forget = process.onReconnect(() => void heartbeat(members, process, id));
+      leave.signal.addEventListener('abort', forget);
       await heartbeat(members, process, id);
       void beat(members, process, id, leave.signal);
     },

@@ -11,7 +11,7 @@ import {
   type LinkState,
   type TallyMessage,
   type ToyState,
-} from './tally.ts';
+} from './tally-model.ts';
 import { isDoomed } from './workload.ts';
 
 interface Known {

@@ -13,6 +13,8 @@ export interface Rpc<T> {
   readonly serve: (reply: (value: T | Error) => void) => void;
 }
 
+const RECONNECT_MAX_MS = 400;
+
 /** The one server that store, log and membership live on. */
 export class SimServer {
   readonly world: World;
@@ -57,6 +59,10 @@ export class SimProcess {
   /** Whether requests of this process reach the server, and whether what the server sends reaches the process. */
   sends = true;
   receives = true;
+  /** Whether its connection is made: a restart of the server breaks it, and each process comes back when it does. */
+  linked = true;
+  /** How far its clock is off; jumps in either direction. */
+  skewMs = 0;
   /** When it was paused or cut off last. */
   awaySinceMs = 0;
   readonly #held: (() => void)[] = [];
@@ -66,7 +72,10 @@ export class SimProcess {
     this.world = server.world;
     this.server = server;
     this.name = name;
-    server.onUp(() => this.reconnected());
+    server.onDown(() => {
+      this.linked = false;
+    });
+    server.onUp(() => this.deliver(this.world.between(1, RECONNECT_MAX_MS), '', () => this.#link()));
   }
 
   /** Runs `run` inside this process after a delay; later if it is paused then, never if it has crashed. */
@@ -123,13 +132,23 @@ export class SimProcess {
     this.reconnected();
   }
 
+  get reachesServer(): boolean {
+    return this.sends && this.linked && this.server.up;
+  }
+
   get connected(): boolean {
-    return this.state !== 'crashed' && this.sends && this.receives && this.server.up;
+    return this.state !== 'crashed' && this.reachesServer && this.receives;
   }
 
   onReconnect(callback: () => void): () => void {
     this.#onReconnect.add(callback);
     return () => this.#onReconnect.delete(callback);
+  }
+
+  #link(): void {
+    if (!this.server.up) return;
+    this.linked = true;
+    this.reconnected();
   }
 
   reconnected(): void {
@@ -159,13 +178,13 @@ export class SimProcess {
           if (this.receives && this.server.incarnation === replied) settle(value);
         });
       };
-      if (this.sends && this.server.up) {
+      if (this.reachesServer) {
         this.world.after(
           this.latencyMs(),
           '',
           () => {
             if (this.server.incarnation !== incarnation) return;
-            this.world.trace(`${this.name} -> ${rpc.label}`);
+            if (rpc.label !== '') this.world.trace(`${this.name} -> ${rpc.label}`);
             rpc.serve(reply);
           },
           false,
@@ -178,7 +197,7 @@ export class SimProcess {
   }
 
   readonly clock: Clock = {
-    nowMs: () => this.world.nowMs,
+    nowMs: () => this.world.nowMs + this.skewMs,
     sleep: (delayMs, signal) =>
       new Promise((resolve, reject) => {
         if (this.state === 'crashed') return;

@@ -13,6 +13,7 @@ export function watchProvenance(store: RecordStore, server: SimStore, process: S
     async read(keys, from) {
       const records = await store.read(keys, from);
       for (const { key, revision } of records.values()) watch.told(key, revision, from === 'leader');
+      if (from === 'leader' && keys.some((key) => key.startsWith('s.'))) watch.explained();
       return records;
     },
     async commit(writes) {
@@ -48,6 +49,11 @@ class Provenance {
     if (byLeader) this.#contested.delete(key);
   }
 
+  /** A shard that turns out to be lost explains a conflict: then nobody asks about the other records. */
+  explained(): void {
+    this.#contested.clear();
+  }
+
   expect(writes: readonly Expecting[]): void {
     for (const { key, expect } of writes) {
       if (expect !== 0 && !this.#told.get(key)?.has(expect))
@@ -67,12 +73,9 @@ class Provenance {
       });
     }
     if (outcome.kind !== 'conflict' || this.#doubted.has(name)) return;
-    // A lost shard explains the conflict: then nobody asks about the other records.
-    const changed = expecting.filter(({ key, expect }) => this.#revision(key) !== expect);
-    const shards = changed.filter(({ key }) => key.startsWith('s.'));
-    for (const { key, expect } of shards.length > 0 ? shards : changed) {
-      const named = outcome.sequence === 0 || outcome.sequence === this.#revision(key);
-      if (named) this.#contested.set(key, expect);
+    for (const { key, expect } of expecting) {
+      const named = key.startsWith('s.') ? outcome.sequence === 0 : outcome.sequence === this.#revision(key);
+      if (named && this.#revision(key) !== expect) this.#contested.set(key, expect);
     }
   }
 

@@ -13,7 +13,8 @@ import { SimMembers } from './membership.ts';
 import { judge } from './oracle.ts';
 import { SimProcess, SimServer } from './process.ts';
 import { SimStore } from './store.ts';
-import { createTallyActor, toBytes } from './tally.ts';
+import { createTallyActor } from './tally.ts';
+import { toBytes } from './tally-model.ts';
 import { drawWorkload } from './workload.ts';
 import { EPOCH_MS, World } from './world.ts';
 
@@ -26,6 +27,7 @@ export interface SimOptions {
   readonly faults?: Partial<Faults>;
   /** A calm world: the ports do as they should. */
   readonly noFaults?: boolean;
+  readonly shards?: number;
   /** Trace lines of the result. */
   readonly traceLines?: number;
 }
@@ -38,6 +40,8 @@ export interface SimResult {
   readonly tail: readonly string[];
   readonly steps: number;
   readonly messages: number;
+  /** How long it took to apply everything after the world was healed. */
+  readonly convergedMs: number;
 }
 
 const CHAOS_MS = 8000;
@@ -46,11 +50,13 @@ const CONVERGE_MS = 60_000;
 const SETTLE_MS = 8000;
 const NEWEST_CONFIG = 2;
 const TRACE_LINES = 40;
+/** More than one batch takes. */
+const MESSAGES_OF_A_BURST = 1200;
 
 export async function simulate(options: SimOptions): Promise<SimResult> {
   const run = build(options);
   await live(run);
-  await healAndConverge(run);
+  const convergedMs = await healAndConverge(run);
   await stopAll(run);
   const { world, checkers } = run;
   return {
@@ -61,6 +67,7 @@ export async function simulate(options: SimOptions): Promise<SimResult> {
     tail: world.tail(options.traceLines ?? TRACE_LINES),
     steps: world.steps,
     messages: checkers.history.size,
+    convergedMs,
   };
 }
 
@@ -75,7 +82,8 @@ export function build(options: SimOptions) {
   const store = new SimStore(server);
   const copies = new SimCopies(store, log);
   const members = new SimMembers(server);
-  const shards = world.pick([1, 2, 4, 8]);
+  const drawnShards = world.pick([1, 2, 4, 8]);
+  const shards = options.shards ?? drawnShards;
   const newestActor = createTallyActor(NEWEST_CONFIG);
   const checkers = new Checkers(store, log, () => newestActor, options.outcomeOnly);
   const fleet = new Fleet(
@@ -100,11 +108,12 @@ export function build(options: SimOptions) {
 async function live(run: Run): Promise<void> {
   const { world, server, log, store, fleet, shards } = run;
   const shape = {
-    messages: world.pick([30, 80, 150]),
+    messages: world.chance(0.04) ? MESSAGES_OF_A_BURST : world.pick([30, 80, 150]),
     shards,
     spanMs: world.pick([200, 4000, CHAOS_MS]),
     names: world.pick([2, 6, 20]),
     configVersionMax: NEWEST_CONFIG,
+    mostlyDuties: world.chance(0.1),
   };
   const gateway = new SimProcess(server, 'gateway');
   const appender = simEventLogAppender(log, gateway);
@@ -132,9 +141,10 @@ async function sendUntilTaken(
   }
 }
 
-async function healAndConverge(run: Run): Promise<void> {
+/** Ends all faults; everything must then be applied soon. Says how soon, in ms. */
+async function healAndConverge(run: Run): Promise<number> {
   const { world, fleet, log, store } = run;
-  if (world.violations.length > 0) return;
+  if (world.violations.length > 0) return 0;
   world.trace('heal');
   world.faults = NO_FAULTS;
   fleet.crashing = false;
@@ -143,15 +153,20 @@ async function healAndConverge(run: Run): Promise<void> {
     process.resume();
     process.heal();
   }
-  fleet.start();
+  if (fleet.working.length === 0 || world.chance(0.5)) fleet.start();
   const failed = () => world.violations.length > 0;
   const healedAtMs = world.nowMs;
   const end = await world.run(() => failed() || converged(run), healedAtMs + CONVERGE_MS);
+  const tookMs = world.nowMs - healedAtMs;
   if (end === 'done') await world.run(failed, world.nowMs + SETTLE_MS);
-  if (failed()) return;
-  if (end !== 'done' || !converged(run)) return world.violate(`not converged: ${unfinished(run)}`);
+  if (failed()) return tookMs;
+  if (end !== 'done' || !converged(run)) {
+    world.violate(`not converged: ${unfinished(run)}`);
+    return tookMs;
+  }
   for (const text of judge(store, run.copies, run.checkers.history.values())) world.violate(text);
   if (log.lastSequence === 0) world.violate('nothing was sent');
+  return tookMs;
 }
 
 /** Whether everything sent has been applied and copied. */

@@ -78,7 +78,7 @@ export function replica(store: SimStore, keys: readonly string[]): ReadonlyMap<s
 }
 
 function commit(store: SimStore, process: SimProcess, writes: readonly StoreWrite[]): Promise<CommitOutcome> {
-  const sent = process.sends && process.state !== 'crashed';
+  const sent = process.reachesServer && process.state !== 'crashed';
   const copy = [...writes];
   const arrive = sent ? store.underWay(process.name, copy) : () => {};
   return process.call<CommitOutcome>({

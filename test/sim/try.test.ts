@@ -13,6 +13,7 @@ test('try', async () => {
   for (let seed = from; seed <= to; seed++) {
     const t = Date.now();
     const r = await simulate({ seed, traceLines: to === from ? 1e6 : 40 });
+    if (r.convergedMs > 16000) console.log('CONV', seed, r.convergedMs);
     steps += r.steps;
     messages += r.messages;
     for (const [k, v] of r.marks) marks.set(k, (marks.get(k) ?? 0) + v);
@@ -35,6 +36,7 @@ test.runIf(process.env.VARIANTS)(
           caught = 0,
           t = Date.now();
         let why = '';
+        if (process.env.VARIANTS !== '1' && name !== process.env.VARIANTS) continue;
         for (let seed = 1; seed <= 60; seed++) {
           const r = await simulate({ seed, wrapStore, outcomeOnly });
           if (r.violations.length) {
@@ -62,7 +64,8 @@ test.runIf(process.env.DISASTER)(
         for (const [k, v] of r.marks) marks.set(k, (marks.get(k) ?? 0) + v);
         if (r.violations.length) {
           bad++;
-          if (process.env.DSEED) console.log(kind, r.tail.join('\n'), r.marks); if (bad < 4)
+          if (process.env.DSEED) console.log(kind, r.tail.join('\n'), r.marks);
+          if (bad < 4)
             console.log(kind, seed, r.violations.slice(0, 3).join('\n'), '\n' + r.tail.slice(-3).join('\n'));
         }
       }

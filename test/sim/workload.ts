@@ -1,6 +1,6 @@
 // What clients send in a run, and when: messages that touch, merge, link, drop, guard and arm, spread over the shards so
 // that the same records are wanted from several of them at once.
-import type { TallyMessage } from './tally.ts';
+import type { TallyMessage } from './tally-model.ts';
 import type { World } from './world.ts';
 
 export interface Sent {
@@ -16,6 +16,8 @@ export interface WorkloadShape {
   /** Names that most messages speak of: few make every commit collide. */
   readonly names: number;
   readonly configVersionMax: number;
+  /** Most messages are about duties: decisions that rely on a record which they do not write. */
+  readonly mostlyDuties: boolean;
 }
 
 export function drawWorkload(world: World, shape: WorkloadShape): readonly Sent[] {
@@ -31,6 +33,7 @@ export function drawWorkload(world: World, shape: WorkloadShape): readonly Sent[
 function drawMessage(world: World, shape: WorkloadShape, id: string): TallyMessage {
   const name = () => `n${world.between(0, shape.names - 1)}`;
   const roll = world.random.next();
+  if (shape.mostlyDuties && roll < 0.8) return drawDuty(world, id);
   if (roll < 0.4) return { id, touch: several(world, name) };
   if (roll < 0.5) return { id, merge: [name(), name()], touch: [name()] };
   if (roll < 0.62) return { id, link: { name: `l${world.between(0, 3)}`, to: name() } };

@@ -29,13 +29,16 @@ export class World {
   /** Trace lines that are kept: as many as wanted, at least. */
   traceLinesKept = TRACE_LINES_KEPT;
   readonly #lines: string[] = [];
-  #nowMs = EPOCH_MS;
+  readonly #startMs: number;
+  #nowMs: number;
   #order = 0;
   #hash = 0x811c9dc5;
   #steps = 0;
   #onScheduled: (() => void) | undefined;
 
-  constructor(seed: number) {
+  constructor(seed: number, startMs = EPOCH_MS) {
+    this.#startMs = startMs;
+    this.#nowMs = startMs;
     this.seed = seed;
     this.random = seededRandom(seed);
   }
@@ -61,7 +64,7 @@ export class World {
   /** Runs `run` after a virtual delay. Only an event with `drain` may wake code that waits on promises. */
   after(delayMs: number, label: string, run: () => void, drain = true): void {
     const event = {
-      atMs: this.#nowMs + delayMs,
+      atMs: this.#nowMs + Math.ceil(delayMs),
       tie: this.random.next(),
       order: this.#order++,
       label,
@@ -86,7 +89,7 @@ export class World {
   }
 
   trace(text: string): void {
-    const line = `${String(this.#nowMs - EPOCH_MS).padStart(7)} ${text}`;
+    const line = `${String(this.#nowMs - this.#startMs).padStart(7)} ${text}`;
     for (let i = 0; i < line.length; i++) this.#hash = Math.imul(this.#hash ^ line.charCodeAt(i), 0x01000193);
     this.#lines.push(line);
     const surplus = this.#lines.length - this.traceLinesKept;
@@ -122,11 +125,11 @@ export class World {
    * they wait in real time.
    */
   async runInRealTime(signal: AbortSignal): Promise<void> {
-    const startMs = performance.now() - (this.#nowMs - EPOCH_MS);
+    const startMs = performance.now() - (this.#nowMs - this.#startMs);
     while (!signal.aborted) {
-      const nowMs = EPOCH_MS + performance.now() - startMs;
+      const nowMs = this.#startMs + performance.now() - startMs;
       while (this.#queue[0] && this.#queue[0].atMs <= nowMs && !signal.aborted) await this.#step();
-      this.#nowMs = Math.max(this.#nowMs, Math.floor(EPOCH_MS + performance.now() - startMs));
+      this.#nowMs = Math.max(this.#nowMs, Math.floor(this.#startMs + performance.now() - startMs));
       const waitMs = this.#queue[0] ? Math.max(0, this.#queue[0].atMs - this.#nowMs) : 1000;
       await this.#pause(waitMs, signal);
     }
@@ -134,6 +137,7 @@ export class World {
 
   #pause(waitMs: number, signal: AbortSignal): Promise<void> {
     return new Promise((resolve) => {
+      if (signal.aborted) return resolve();
       const wake = () => {
         clearTimeout(timer);
         signal.removeEventListener('abort', wake);

@@ -8,8 +8,8 @@ import { startGateway } from './support/harness.ts';
 
 const readme = readFileSync(join(import.meta.dirname, '../../../gateway/README.md'), 'utf8');
 const rows = [...readme.matchAll(/^\| ([\d, ]+) \| ([A-Z_, ]+) \|$/gm)].map(([, statuses, codes]) => ({
-  statuses: statuses!.split(', ').map(Number),
-  codes: codes!.split(', ') as ErrorCode[],
+  statuses: statuses!.split(',').map(Number),
+  codes: codes!.split(',').map((code) => code.trim()) as ErrorCode[],
 }));
 const listed = rows.flatMap(({ codes }) => codes);
 

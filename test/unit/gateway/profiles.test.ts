@@ -46,6 +46,7 @@ describe('by key', () => {
   it('finds values of any script, with slashes, and longer than a subject token', async () => {
     for (const value of ['имя/名前@x.y', `${'é'.repeat(500)}@x.y`]) {
       store(recordKeys.link('email', value), makeLink('p1'));
+      store(P('p1'), makeProfile('p1', { email: [value] }));
       const answer = await gateway.get(`/v1/profiles/email/${encodeURIComponent(value)}`);
       expect(answer.statusCode).toBe(200);
     }

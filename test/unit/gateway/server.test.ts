@@ -3,9 +3,13 @@ import { once } from 'node:events';
 import { type AddressInfo, connect, type Socket } from 'node:net';
 import Ajv2020 from 'ajv/dist/2020.js';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { encodeRecord } from '../../../actors/profile/record-codec.ts';
+import { ProfileAnswer } from '../../../gateway/http/schemas.ts';
+import { recordKeys } from '../../../shared/contract/names.ts';
 import { ERRORS } from '../../../shared/kernel/errors.ts';
 import type { AppendOutcome } from '../../../shared/ports/event-log.ts';
 import { ADMIN_KEY, errorCode, event, startGateway, type TestGateway, WRITE_KEY } from './support/harness.ts';
+import { makeProfile } from './support/records.ts';
 
 let gateway: TestGateway;
 beforeEach(async () => {
@@ -174,6 +178,11 @@ describe('/openapi.json', () => {
     matches('/v1/profiles/{keyName}/{value}', 'get', await gateway.get('/v1/profiles/email/a@b.c'));
     matches('/v1/profiles/{keyName}/{value}', 'get', await gateway.get('/v1/profiles/nope/x'));
     matches('/v1/profiles/{keyName}/{value}', 'get', await gateway.get('/v1/profiles/email/guest'));
+    const key = recordKeys.profile('p1');
+    gateway.segment.store.leader.set(key, encodeRecord(key, makeProfile('p1', { email: ['a@b.c'] })));
+    const profile = await gateway.get('/v1/profiles/id/p1');
+    matches('/v1/profiles/id/{profileId}', 'get', profile);
+    expect(Object.keys(profile.json()).sort()).toEqual(Object.keys(ProfileAnswer.properties).sort());
     matches('/', 'get', await gateway.get('/'));
     matches('/health/ready', 'get', await gateway.get('/health/ready'));
   });
@@ -212,7 +221,7 @@ describe('on real sockets', () => {
       received += String(chunk);
     });
     socket.on('error', () => {});
-    const closed = once(socket, 'close');
+    const closed = new Promise((resolve) => socket.on('close', resolve));
     await once(socket, 'connect');
     socket.write(text);
     return { socket, text: () => closed.then(() => received) };
@@ -255,6 +264,19 @@ describe('on real sockets', () => {
     });
     expect(answer.status).toBe(413);
     expect(await answer.json()).toMatchObject({ error: { code: 'REQUEST_TOO_LARGE' } });
+  });
+
+  it('a refused body without end is cut off', async () => {
+    const start = head(0).replace('content-length: 0', 'transfer-encoding: chunked');
+    const { socket, text } = await raw(await listen(), `${start}\r\n`);
+    const chunk = Buffer.from(`100000\r\n${' '.repeat(0x100000)}\r\n`);
+    const pump = () => {
+      while (!socket.destroyed && socket.write(chunk));
+    };
+    socket.on('drain', pump);
+    pump();
+    const answer = await text();
+    expect(answer).toMatch(/^HTTP\/1.1 413 /);
   });
 
   it('what is not HTTP is answered in the error shape', async () => {

@@ -1,5 +1,4 @@
 import { describe, expect, it } from 'vitest';
-import { didYouMean } from '../../../gateway/did-you-mean.ts';
 import { keyOf } from '../../../gateway/http/auth.ts';
 import { createByteBudget, REQUEST_BASE_BYTES } from '../../../gateway/http/byte-budget.ts';
 import { withDeadline } from '../../../gateway/http/deadline.ts';
@@ -91,21 +90,6 @@ describe('withDeadline', () => {
     await expect(withDeadline(Promise.resolve(7), deadline)).resolves.toBe(7);
     await expect(withDeadline(Promise.reject(new Error('own')), deadline)).rejects.toThrow('own');
     expect(aborted).toBe(2);
-  });
-});
-
-describe('didYouMean', () => {
-  const known = ['customer_id', 'email', 'phone'];
-  it.each([
-    ['emial', undefined],
-    ['emails', 'email'],
-    ['Email', 'email'],
-    ['customerid', 'customer_id'],
-    ['customer-id', 'customer_id'],
-    ['shoe_size', undefined],
-    ['', undefined],
-  ])('%j: %j', (typed, meant) => {
-    expect(didYouMean(typed, known)).toBe(meant);
   });
 });
 

@@ -1,0 +1,100 @@
+// The profile actor: the domain library behind the interface that the runtime knows.
+import type { Actor, ActorMessage, Decision, OutboxEntry, RecordView } from '../../shared/contract/actor.ts';
+import type { SegmentConfig } from '../../shared/contract/config/segment-config.ts';
+import { recordKeys } from '../../shared/contract/names.ts';
+import type { AuditEntry, AuditFact, AuditKind, DeadLetter } from '../../shared/contract/outbox.ts';
+import { sha256Base64Url } from '../../shared/kernel/hash.ts';
+import { decideEvent } from './decide-event.ts';
+import { Draft } from './draft.ts';
+import { decideTimer } from './expire.ts';
+import { type ParsedMessage, parseMessage, readEnvelope } from './parse-message.ts';
+import { decodeRecord, encodeRecord } from './record-codec.ts';
+import { compileRules, type Rules } from './rules.ts';
+
+/** An actor that decides by this config. The config must be one that `parseSegmentConfig` gave. */
+export function createProfileActor(
+  config: SegmentConfig,
+  options: { readonly shards: number; readonly configVersion: number },
+): Actor<ParsedMessage> {
+  const rules = compileRules(config, options.configVersion, options.shards);
+  return {
+    configVersion: options.configVersion,
+    parse: (message) => parseMessage(message, config),
+    decide: (message, parsed, view) => decide(message, parsed, view, rules),
+    encode: encodeRecord,
+    decode: decodeRecord,
+    deadLetter: (message, reason) => deadLetter(message, reason, config.segment),
+  };
+}
+
+function decide(message: ActorMessage, parsed: ParsedMessage, view: RecordView, rules: Rules): Decision {
+  const draft = new Draft(view, rules.shards);
+  if (parsed.kind === 'timer') {
+    const fired = decideTimer(draft, parsed.timer, message.nowMs, rules);
+    if (fired.kind === 'need') return fired;
+    audit(draft, message, rules, fired.facts, parsed.timer.profileId, undefined);
+    return draft.apply();
+  }
+  const decided = decideEvent(draft, parsed.input, rules);
+  if (decided.kind !== 'done') return decided;
+  audit(draft, message, rules, decided.facts, decided.profileId, parsed.input.event.messageId);
+  return draft.apply();
+}
+
+/** Weightiest first: the kind of an audit entry is that of its first fact in this order. */
+const BY_WEIGHT: readonly AuditKind[] = [
+  'profiles_merged',
+  'link_refused',
+  'key_demoted',
+  'profile_expired',
+  'profile_added',
+  'key_attached',
+  'key_rejected',
+  'condition_failed',
+];
+
+function audit(
+  draft: Draft,
+  message: ActorMessage,
+  rules: Rules,
+  facts: readonly AuditFact[],
+  profileId: string | undefined,
+  messageId: string | undefined,
+): void {
+  const kind = BY_WEIGHT.find((candidate) => facts.some((fact) => fact.kind === candidate));
+  if (kind === undefined) return;
+  const entry: AuditEntry = {
+    id: `${message.sequence}-${sha256Base64Url(message.logId, 8)}`,
+    kind,
+    segment: rules.config.segment,
+    profileId,
+    messageId,
+    facts,
+    at: new Date(message.nowMs).toISOString(),
+    configVersion: rules.configVersion,
+  };
+  draft.audit(entry);
+}
+
+function deadLetter(
+  message: ActorMessage,
+  reason: { readonly code: string; readonly message: string },
+  segment: string,
+): OutboxEntry {
+  const envelope = readEnvelope(message.payload);
+  const letter: DeadLetter = {
+    id: `${message.shard}.${message.sequence}`,
+    segment,
+    shard: message.shard,
+    sequence: message.sequence,
+    code: reason.code,
+    message: reason.message,
+    envelope,
+    payloadBase64: envelope ? undefined : Buffer.from(message.payload).toString('base64'),
+    at: new Date(message.nowMs).toISOString(),
+  };
+  return {
+    key: recordKeys.dead(message.shard, message.sequence),
+    value: Buffer.from(JSON.stringify(letter)),
+  };
+}

@@ -1,0 +1,133 @@
+// Folds one customer event into a profile. Pure: same inputs, same result, for ever.
+import type { SingleConfig } from '../../shared/contract/config/segment-config.ts';
+import type { Evaluated, Expression, ExpressionContext } from '../../shared/contract/expression.ts';
+import type { AuditFact } from '../../shared/contract/outbox.ts';
+import { addToCounter } from './counter.ts';
+import type { AttributeState, Profile, SingleState } from './profile.ts';
+import type { AttributeRule, Rules } from './rules.ts';
+import { markSeen, type SeenId } from './seen.ts';
+
+/** An event as expressions see it, with the times that count. */
+export interface AppliedEvent {
+  readonly messageId: string;
+  readonly seenId: SeenId;
+  readonly root: Readonly<Record<string, unknown>>;
+  /** Event time, clamped. */
+  readonly atMs: number;
+  /** Log time. */
+  readonly nowMs: number;
+}
+
+/** Largest value of a `single` attribute, as JSON. */
+const SINGLE_BYTES_MAX = 16_384;
+
+const NOTHING: Readonly<Record<string, never>> = {};
+
+/** Names of the key events that the event is. */
+export function matchKeyEvents(event: AppliedEvent, rules: Rules, facts: AuditFact[]): readonly string[] {
+  const context = eventContext(event);
+  return rules.events
+    .filter(({ name, when }) => isTrue(when, context, facts, `events.${name}.when`))
+    .map(({ name }) => name);
+}
+
+/** The profile with the event counted, its id marked as seen. What could not be evaluated is noted in `facts`. */
+export function applyEvent(
+  profile: Profile,
+  event: AppliedEvent,
+  hits: readonly string[],
+  rules: Rules,
+  facts: AuditFact[],
+): Profile {
+  const context = eventContext(event);
+  const changed: Record<string, AttributeState> = {};
+  for (const hit of hits) {
+    for (const rule of rules.attributes.get(hit) ?? []) {
+      const { name } = rule.config;
+      const before = changed[name] ?? profile.attributes[name];
+      const after = reduceAttribute(before, rule, event, context, facts);
+      if (after !== undefined && after !== before) changed[name] = after;
+    }
+  }
+  return {
+    ...profile,
+    attributes: { ...profile.attributes, ...changed },
+    seen: markSeen(profile.seen, event.seenId, event.nowMs),
+    updatedAtMs: Math.max(profile.updatedAtMs, event.nowMs),
+    lastEventAtMs: Math.max(profile.lastEventAtMs, event.nowMs),
+    configVersion: rules.configVersion,
+  };
+}
+
+function reduceAttribute(
+  before: AttributeState | undefined,
+  rule: AttributeRule,
+  event: AppliedEvent,
+  context: ExpressionContext,
+  facts: AuditFact[],
+): AttributeState | undefined {
+  const { config, expression } = rule;
+  const value = expression ? valueOf(expression, context, facts, `attributes.${config.name}`) : 1;
+  if (value === undefined || value === null) return before;
+  if (config.type === 'single') return reduceSingle(before, config, value, event, facts);
+  if (typeof value !== 'number' || !Number.isFinite(value)) {
+    facts.push(failed(`attributes.${config.name}`, expression!.source, 'the increment is not a number'));
+    return before;
+  }
+  const counter = before?.kind === 'counter' ? before : undefined;
+  return addToCounter(counter, config, value, event.atMs, event.nowMs);
+}
+
+/** Newest by event time wins, ties go to the greater message id, so that the order of arrival makes no difference. */
+function reduceSingle(
+  before: AttributeState | undefined,
+  config: SingleConfig,
+  value: unknown,
+  event: AppliedEvent,
+  facts: AuditFact[],
+): AttributeState | undefined {
+  const after: SingleState = { kind: 'single', value, atMs: event.atMs, messageId: event.messageId };
+  const bytes = typeof value === 'string' ? value.length : Buffer.byteLength(JSON.stringify(value));
+  if (bytes > SINGLE_BYTES_MAX) {
+    facts.push(failed(`attributes.${config.name}`, config.value, `the value has ${bytes} bytes`));
+    return before;
+  }
+  return before?.kind === 'single' ? newerSingle(before, after) : after;
+}
+
+export function newerSingle(a: SingleState, b: SingleState): SingleState {
+  if (a.atMs !== b.atMs) return a.atMs > b.atMs ? a : b;
+  return a.messageId >= b.messageId ? a : b;
+}
+
+/** Key events and attributes see the event alone, so that they do not depend on what was applied before. */
+function eventContext(event: AppliedEvent): ExpressionContext {
+  const keys = event.root.keys as Record<string, string>;
+  return { event: event.root, profile: NOTHING, keys, keys_all: NOTHING, now: new Date(event.nowMs) };
+}
+
+/** Whether a condition holds; one that cannot be evaluated does not, and is noted. */
+export function isTrue(
+  expression: Expression,
+  context: ExpressionContext,
+  facts: AuditFact[],
+  where: string,
+): boolean {
+  return valueOf(expression, context, facts, where) === true;
+}
+
+function valueOf(
+  expression: Expression,
+  context: ExpressionContext,
+  facts: AuditFact[],
+  where: string,
+): unknown {
+  const result: Evaluated = expression.evaluate(context);
+  if (result.kind === 'value') return result.value;
+  if (result.kind === 'failed') facts.push(failed(where, expression.source, result.reason));
+  return undefined;
+}
+
+function failed(where: string, expression: string, reason: string): AuditFact {
+  return { kind: 'condition_failed', where, expression, reason };
+}

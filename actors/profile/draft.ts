@@ -1,0 +1,70 @@
+// What one message changes, gathered while it is decided: record states, guards, outbox and alarms.
+import type { AlarmChange, Apply, OutboxEntry, RecordView } from '../../shared/contract/actor.ts';
+import type { LogEnvelope } from '../../shared/contract/event.ts';
+import { recordKeys } from '../../shared/contract/names.ts';
+import type { Activation, AuditEntry } from '../../shared/contract/outbox.ts';
+import { shardOf } from '../../shared/contract/routing.ts';
+import type { RecordState } from './record-codec.ts';
+
+export class Draft {
+  readonly #view: RecordView;
+  readonly #shards: number;
+  readonly #writes = new Map<string, RecordState | null>();
+  readonly #guards = new Set<string>();
+  readonly #outbox: OutboxEntry[] = [];
+  readonly #alarms: AlarmChange[] = [];
+
+  constructor(view: RecordView, shards: number) {
+    this.#view = view;
+    this.#shards = shards;
+  }
+
+  /** The record as this message sees it: what it decided, else what is stored. Undefined: not loaded. */
+  get(key: string): RecordState | null | undefined {
+    return this.#writes.has(key)
+      ? this.#writes.get(key)
+      : (this.#view.get(key) as RecordState | null | undefined);
+  }
+
+  put(key: string, state: RecordState | null): void {
+    this.#writes.set(key, state);
+  }
+
+  /** The decision relied on this record without changing it. */
+  guard(key: string): void {
+    this.#guards.add(key);
+  }
+
+  activation(activation: Activation): void {
+    this.#append(recordKeys.activation(activation.name, activation.id), activation);
+  }
+
+  audit(entry: AuditEntry): void {
+    this.#append(recordKeys.audit(entry.kind, entry.id), entry);
+  }
+
+  /** Arms a timer of a profile or redirect: the alarm clock's target is unique for this generation. */
+  arm(profileId: string, timer: string, dueMs: number, generation: number): void {
+    const body: LogEnvelope = { v: 1, type: 'timer', profileId, timer, generation, dueMs };
+    this.#alarms.push({
+      kind: 'arm',
+      key: recordKeys.alarm(profileId, timer),
+      target: recordKeys.fired(shardOf(profileId, this.#shards), profileId, timer, generation),
+      atMs: dueMs,
+      value: Buffer.from(JSON.stringify(body)),
+    });
+  }
+
+  cancel(profileId: string, timer: string): void {
+    this.#alarms.push({ kind: 'cancel', key: recordKeys.alarm(profileId, timer) });
+  }
+
+  apply(): Apply {
+    const guards = [...this.#guards].filter((key) => !this.#writes.has(key));
+    return { kind: 'apply', writes: this.#writes, guards, outbox: this.#outbox, alarms: this.#alarms };
+  }
+
+  #append(key: string, body: object): void {
+    this.#outbox.push({ key, value: Buffer.from(JSON.stringify(body)) });
+  }
+}

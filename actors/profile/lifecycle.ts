@@ -1,0 +1,118 @@
+// Birth, merging and end of profiles. A profile's timers stand in its record; the alarm clocks outside only wake it.
+import type { SegmentConfig } from '../../shared/contract/config/segment-config.ts';
+import { recordKeys } from '../../shared/contract/names.ts';
+import { newerSingle } from './apply-event.ts';
+import { mergeCounters } from './counter.ts';
+import type { Draft } from './draft.ts';
+import type { AttributeState, HeldKey, Profile, Redirect } from './profile.ts';
+import { MERGED_FROM_MAX } from './profile.ts';
+import { mergeSeen } from './seen.ts';
+
+export const EXPIRE_TIMER = 'expire';
+export const REDIRECT_TIMER = 'redirect';
+
+/** A profile that nothing has happened to yet. */
+export function newProfile(id: string, nowMs: number, configVersion: number): Profile {
+  return {
+    kind: 'profile',
+    id,
+    createdAtMs: nowMs,
+    updatedAtMs: nowMs,
+    lastEventAtMs: nowMs,
+    keys: {},
+    attributes: {},
+    seen: [],
+    timers: {},
+    generation: 0,
+    fired: {},
+    mergedFrom: [],
+    mergedCount: 0,
+    configVersion,
+  };
+}
+
+/** Known: it has a key of the kind `person`. */
+export function isKnown(profile: Profile, config: SegmentConfig): boolean {
+  return config.stitching.keys.some(
+    ({ name, kind }) => kind === 'person' && (profile.keys[name]?.length ?? 0) > 0,
+  );
+}
+
+/** When the profile ends if nothing more happens; null: never. */
+export function endOf(profile: Profile, config: SegmentConfig): number | null {
+  const { anonymousMs, knownMs } = config.stitching.retention;
+  const retentionMs = isKnown(profile, config) ? knownMs : anonymousMs;
+  return retentionMs === null ? null : profile.lastEventAtMs + retentionMs;
+}
+
+/** Sees to it that a profile that may end has a timer. Its alarm is set once and again only when it rings too early. */
+export function withExpiry(profile: Profile, config: SegmentConfig, draft: Draft): Profile {
+  const end = endOf(profile, config);
+  if (end === null || profile.timers[EXPIRE_TIMER]) return profile;
+  return rearmExpiry(profile, end, draft);
+}
+
+export function rearmExpiry(profile: Profile, dueMs: number, draft: Draft): Profile {
+  const generation = profile.generation + 1;
+  draft.arm(profile.id, EXPIRE_TIMER, dueMs, generation);
+  return { ...profile, generation, timers: { ...profile.timers, [EXPIRE_TIMER]: { dueMs, generation } } };
+}
+
+/** Two profiles as one under the survivor's id. Whatever the order of merges, keys and attributes come out the same. */
+export function mergeProfiles(survivor: Profile, other: Profile, nowMs: number): Profile {
+  return {
+    ...survivor,
+    createdAtMs: Math.min(survivor.createdAtMs, other.createdAtMs),
+    updatedAtMs: Math.max(survivor.updatedAtMs, other.updatedAtMs),
+    lastEventAtMs: Math.max(survivor.lastEventAtMs, other.lastEventAtMs),
+    keys: mergeKeys(survivor.keys, other.keys),
+    attributes: mergeAttributes(survivor.attributes, other.attributes),
+    seen: mergeSeen(survivor.seen, other.seen, nowMs),
+    generation: Math.max(survivor.generation, other.generation),
+    fired: { ...other.fired, ...survivor.fired },
+    mergedFrom: [...survivor.mergedFrom, ...other.mergedFrom, other.id].slice(-MERGED_FROM_MAX),
+    mergedCount: survivor.mergedCount + other.mergedCount + 1,
+    configVersion: Math.max(survivor.configVersion, other.configVersion),
+  };
+}
+
+function mergeKeys(a: Profile['keys'], b: Profile['keys']): Profile['keys'] {
+  const keys: Record<string, readonly HeldKey[]> = { ...a };
+  for (const [name, held] of Object.entries(b)) {
+    const both = [...(keys[name] ?? []), ...held];
+    keys[name] = both.sort((x, y) => x.firstSeenMs - y.firstSeenMs || (x.value < y.value ? -1 : 1));
+  }
+  return keys;
+}
+
+function mergeAttributes(a: Profile['attributes'], b: Profile['attributes']): Profile['attributes'] {
+  const attributes: Record<string, AttributeState> = { ...a };
+  for (const [name, state] of Object.entries(b)) {
+    const mine = attributes[name];
+    attributes[name] = mine === undefined ? state : mergeAttribute(mine, state);
+  }
+  return attributes;
+}
+
+function mergeAttribute(a: AttributeState, b: AttributeState): AttributeState {
+  if (a.kind === 'single' && b.kind === 'single') return newerSingle(a, b);
+  if (a.kind === 'counter' && b.kind === 'counter') return mergeCounters(a, b);
+  // The attribute's type changed between the two: the survivor's state is the one of the newer config or as good.
+  return a;
+}
+
+/** Turns a merged profile into a redirect and moves its clocks. */
+export function retire(
+  profile: Profile,
+  to: string,
+  config: SegmentConfig,
+  nowMs: number,
+  draft: Draft,
+): void {
+  const generation = profile.generation + 1;
+  const redirect: Redirect = { kind: 'redirect', to, atMs: nowMs, generation };
+  draft.put(recordKeys.profile(profile.id), redirect);
+  for (const timer of Object.keys(profile.timers)) draft.cancel(profile.id, timer);
+  const { redirectsMs } = config.stitching.retention;
+  if (redirectsMs !== null) draft.arm(profile.id, REDIRECT_TIMER, nowMs + redirectsMs, generation);
+}

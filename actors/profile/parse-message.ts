@@ -1,0 +1,69 @@
+// Reads a log message. Anything that does not have the form of an envelope throws and becomes a dead letter.
+import type { ActorMessage } from '../../shared/contract/actor.ts';
+import type { SegmentConfig } from '../../shared/contract/config/segment-config.ts';
+import type { CustomerEvent, LogEnvelope } from '../../shared/contract/event.ts';
+import { StitchworkError } from '../../shared/kernel/errors.ts';
+import { keysOf } from '../identity/keys.ts';
+import type { EventInput } from './decide-event.ts';
+import type { TimerMessage } from './expire.ts';
+import { seenIdOf } from './seen.ts';
+
+export type ParsedMessage =
+  | { readonly kind: 'event'; readonly input: EventInput }
+  | { readonly kind: 'timer'; readonly timer: TimerMessage };
+
+/** A sender's clock may be ahead of the log's by this much; what is further ahead counts as that. */
+const FUTURE_MAX_MS = 5 * 60_000;
+
+/** The envelope, or undefined when the payload is not one. */
+export function readEnvelope(payload: Uint8Array): LogEnvelope | undefined {
+  try {
+    const raw: unknown = JSON.parse(
+      Buffer.from(payload.buffer, payload.byteOffset, payload.length).toString('utf8'),
+    );
+    return isEnvelope(raw) ? raw : undefined;
+  } catch {
+    // Not JSON: not an envelope.
+    return undefined;
+  }
+}
+
+export function parseMessage(message: ActorMessage, config: SegmentConfig): ParsedMessage {
+  const envelope = readEnvelope(message.payload);
+  if (!envelope) throw new StitchworkError('POISON_MESSAGE', 'the payload is not a known envelope');
+  if (envelope.type === 'timer') return { kind: 'timer', timer: envelope };
+  const { event } = envelope;
+  const atMs = Math.min(event.timestampMs ?? message.nowMs, message.nowMs + FUTURE_MAX_MS);
+  const keys = keysOf(config, event);
+  const usable = Object.fromEntries(keys.usable.map(({ config: { name }, value }) => [name, value]));
+  const { messageId, name, properties, table } = event;
+  const root = { messageId, name, properties, table: table ?? '', keys: usable, timestamp: new Date(atMs) };
+  const applied = { messageId, seenId: seenIdOf(messageId), root, atMs, nowMs: message.nowMs };
+  const idEntropy = `${message.logId}:${message.sequence}`;
+  return { kind: 'event', input: { event: applied, keys, idEntropy } };
+}
+
+function isEnvelope(raw: unknown): raw is LogEnvelope {
+  if (!isObject(raw) || raw.v !== 1) return false;
+  if (raw.type === 'event') return isObject(raw.event) && isEvent(raw.event);
+  if (raw.type !== 'timer') return false;
+  return (
+    typeof raw.profileId === 'string' && typeof raw.timer === 'string' && Number.isInteger(raw.generation)
+  );
+}
+
+function isEvent(event: Record<string, unknown>): event is Record<string, unknown> & CustomerEvent {
+  const { messageId, name, keys, properties, timestampMs } = event;
+  return (
+    typeof messageId === 'string' &&
+    typeof name === 'string' &&
+    isObject(properties) &&
+    isObject(keys) &&
+    Object.values(keys).every((value) => typeof value === 'string') &&
+    (timestampMs === undefined || Number.isFinite(timestampMs))
+  );
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}

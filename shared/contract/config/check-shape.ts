@@ -1,0 +1,92 @@
+// Form of a config file: every deviation from the schema, each with its place and what was probably meant.
+import { Ajv, type ErrorObject } from 'ajv';
+import { didYouMean } from '../../kernel/edit-distance.ts';
+import type { ConfigProblem } from './problem.ts';
+import { ATTRIBUTE_SCHEMAS, SegmentFile } from './schema.ts';
+import type { Path, SourceMap } from './source-map.ts';
+
+const ajv = new Ajv({ allErrors: true, strict: false, verbose: true });
+const validateFile = ajv.compile(SegmentFile);
+const validateAttribute = Object.fromEntries(
+  Object.entries(ATTRIBUTE_SCHEMAS).map(([type, schema]) => [type, ajv.compile(schema)]),
+);
+
+/** Empty when the document has the form of a segment config. */
+export function checkShape(source: SourceMap): readonly ConfigProblem[] {
+  const problems: ConfigProblem[] = [];
+  if (!validateFile(source.value)) {
+    for (const error of validateFile.errors ?? []) problems.push(...describe(source, [], error));
+  }
+  for (const [index, attribute] of attributesOf(source.value).entries()) {
+    const validate = validateAttribute[String(attribute?.type)];
+    if (!validate || validate(attribute)) continue;
+    for (const error of validate.errors ?? [])
+      problems.push(...describe(source, ['attributes', index], error));
+  }
+  return withoutRepeats(problems);
+}
+
+function attributesOf(value: unknown): readonly ({ type?: unknown } | null)[] {
+  if (typeof value !== 'object' || value === null || !('attributes' in value)) return [];
+  return Array.isArray(value.attributes) ? value.attributes : [];
+}
+
+function describe(source: SourceMap, base: Path, error: ErrorObject): readonly ConfigProblem[] {
+  const path = [...base, ...pathOf(error.instancePath)];
+  switch (error.keyword) {
+    case 'additionalProperties': {
+      const name = String(error.params.additionalProperty);
+      const known = Object.keys((error.parentSchema as { properties?: object }).properties ?? {});
+      const suggestion = didYouMean(name, known);
+      const message = `there is no field '${name}' here; known: ${known.join(', ')}`;
+      return [source.problem([...path, name], 'UNKNOWN_FIELD', message, { suggestion, atKey: true })];
+    }
+    case 'required':
+      return [source.problem(path, 'SHAPE', `the field '${error.params.missingProperty}' is missing`)];
+    case 'enum': {
+      const allowed: string[] = error.params.allowedValues.map(String);
+      const suggestion = didYouMean(String(error.data), allowed);
+      return [source.problem(path, 'SHAPE', `must be one of ${allowed.join(', ')}`, { suggestion })];
+    }
+    case 'pattern':
+      return [
+        source.problem(
+          path,
+          'SHAPE',
+          `'${String(error.data)}' ${patternMeaning(String(error.params.pattern))}`,
+        ),
+      ];
+    case 'anyOf':
+    case 'if':
+      return [];
+    default:
+      return [source.problem(path, 'SHAPE', `${error.message ?? 'is wrong'}`)];
+  }
+}
+
+function patternMeaning(pattern: string): string {
+  if (pattern.includes('forever')) return 'is neither a duration (30s, 15m, 24h, 90d) nor forever';
+  if (pattern.startsWith('^\\d+(ms')) return 'is not a duration (30s, 15m, 24h, 90d)';
+  if (pattern.includes('a-z0-9-')) return 'is not a segment name: 1 to 32 of a-z, 0-9 and -';
+  if (pattern.startsWith('^[a-z]')) return 'is not a name: a-z first, then up to 63 of a-z, 0-9 and _';
+  if (pattern.includes('/')) return 'is not a cap such as 1/24h';
+  return 'is not a span of time such as 22:00-08:00';
+}
+
+function pathOf(pointer: string): Path {
+  if (pointer === '') return [];
+  const parts = pointer.slice(1).split('/');
+  return parts.map((part) =>
+    /^\d+$/.test(part) ? Number(part) : part.replaceAll('~1', '/').replaceAll('~0', '~'),
+  );
+}
+
+function withoutRepeats(problems: readonly ConfigProblem[]): readonly ConfigProblem[] {
+  const seen = new Set<string>();
+  return problems.filter(({ path, message }) => {
+    const key = `${path} ${message}`;
+    if (seen.has(key)) return false;
+    seen.add(key);
+    return true;
+  });
+}

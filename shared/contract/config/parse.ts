@@ -1,0 +1,109 @@
+// Parses a segment config file: every problem in one answer, or the config with its defaults filled in.
+import { parseDurationMs } from '../../kernel/duration.ts';
+import { sha256Hex } from '../../kernel/hash.ts';
+import { checkMeaning } from './check-meaning.ts';
+import { checkShape } from './check-shape.ts';
+import { findUnsupported } from './find-unsupported.ts';
+import type { ConfigProblem } from './problem.ts';
+import type { RawAttribute, RawKey, RawSegment } from './schema.ts';
+import {
+  type AttributeConfig,
+  type KeyConfig,
+  type KeyKind,
+  NORMALIZERS,
+  type SegmentConfig,
+  type StitchingConfig,
+} from './segment-config.ts';
+import { mapSource } from './source-map.ts';
+
+export type ParsedConfig =
+  | {
+      readonly kind: 'ok';
+      readonly config: SegmentConfig;
+      /** SHA-256 of the config with its defaults, so that comments and layout do not count. */
+      readonly digest: string;
+    }
+  | { readonly kind: 'invalid'; readonly problems: readonly ConfigProblem[] };
+
+const DEFAULT_MAX_KEYS = 200;
+const DEFAULT_RETENTION = { anonymous: '90d', known: 'forever', redirects: '400d' } as const;
+/** A key with at least this limit is taken for a device's. */
+const DEVICE_LIMIT = 100;
+
+export function parseSegmentConfig(yaml: string): ParsedConfig {
+  const source = mapSource(yaml);
+  if (source.syntaxProblems.length > 0) return invalid(source.syntaxProblems);
+  const misshapen = checkShape(source);
+  if (misshapen.length > 0) return invalid(misshapen);
+  const raw = source.value as RawSegment;
+  const problems = checkMeaning(raw, source);
+  if (problems.length > 0) return invalid(problems);
+  const config: SegmentConfig = {
+    segment: raw.segment,
+    stitching: stitchingOf(raw),
+    events: raw.events ?? [],
+    attributes: (raw.attributes ?? []).flatMap(attributeOf),
+    activations: (raw.activations ?? []).map(({ name, payload }) => ({ name, payload: payload ?? {} })),
+    triggers: (raw.triggers ?? []).map(({ name, on, when, once, activate }) => {
+      return { name, on, when: when ?? null, once: once ?? false, activate };
+    }),
+    unsupported: findUnsupported(raw, source),
+  };
+  return { kind: 'ok', config, digest: sha256Hex(JSON.stringify(raw)) };
+}
+
+function invalid(problems: readonly ConfigProblem[]): ParsedConfig {
+  const sorted = [...problems].sort((a, b) => a.line - b.line || a.column - b.column);
+  return { kind: 'invalid', problems: sorted };
+}
+
+function stitchingOf({ stitching }: RawSegment): StitchingConfig {
+  const retention = { ...DEFAULT_RETENTION, ...stitching.retention };
+  return {
+    keys: stitching.keys.map(keyOf),
+    invalid: stitching.invalid ?? [],
+    maxKeysPerProfile: stitching.max_keys_per_profile ?? DEFAULT_MAX_KEYS,
+    retention: {
+      anonymousMs: retentionMs(retention.anonymous),
+      knownMs: retentionMs(retention.known),
+      redirectsMs: retentionMs(retention.redirects),
+    },
+  };
+}
+
+function retentionMs(text: string): number | null {
+  return text === 'forever' ? null : (parseDurationMs(text) ?? null);
+}
+
+function keyOf(raw: RawKey): KeyConfig {
+  const limit = raw.limit ?? null;
+  const normalize = NORMALIZERS.filter((name) => raw.normalize?.includes(name));
+  return {
+    name: raw.name,
+    kind: raw.kind ?? defaultKind(limit),
+    limit,
+    // In the order in which the file has them.
+    normalize: [...normalize].sort((a, b) => raw.normalize!.indexOf(a) - raw.normalize!.indexOf(b)),
+    valid: raw.valid ?? null,
+  };
+}
+
+/** One value a profile is a person's own id; very many (or any number) are devices; a few are contact points. */
+function defaultKind(limit: number | null): KeyKind {
+  if (limit === 1) return 'person';
+  return limit === null || limit >= DEVICE_LIMIT ? 'device' : 'contact';
+}
+
+function attributeOf(raw: RawAttribute): AttributeConfig[] {
+  const { name, type } = raw;
+  if (type === 'single') {
+    const ttlMs = raw.ttl === undefined ? null : (parseDurationMs(raw.ttl) ?? null);
+    return [{ type, name, on: raw.on!, value: raw.value!, ttlMs }];
+  }
+  if (type === 'counter') {
+    const windows = (raw.windows ?? []).map((text) => ({ name: text, ms: parseDurationMs(text)! }));
+    const by = raw.by === undefined ? null : typeof raw.by === 'number' ? raw.by.toFixed(6) : raw.by;
+    return [{ type, name, on: raw.on!, by, total: raw.total ?? false, windows }];
+  }
+  return [];
+}

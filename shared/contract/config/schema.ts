@@ -1,0 +1,216 @@
+// The form of a segment config file, whole: also of what this version does not run yet. Meaning is checked in check.ts.
+import { Type } from 'typebox';
+import { KEY_KINDS, NORMALIZERS } from './segment-config.ts';
+
+const strict = { additionalProperties: false } as const;
+const oneOf = (values: readonly string[]) => Type.Enum([...values]);
+const Name = Type.String({ pattern: '^[a-z][a-z0-9_]{0,63}$' });
+const Text = Type.String({ minLength: 1, maxLength: 4000 });
+const Duration = Type.String({ pattern: '^\\d+(ms|s|m|h|d|w)$' });
+const Retention = Type.String({ pattern: '^(\\d+(ms|s|m|h|d|w)|forever)$' });
+const Payload = Type.Record(Type.String(), Type.Unknown());
+const ColumnTypes = Type.Record(Type.String(), oneOf(['string', 'number', 'boolean', 'timestamp', 'list']));
+
+const Key = Type.Object(
+  {
+    name: Name,
+    kind: Type.Optional(oneOf(KEY_KINDS)),
+    limit: Type.Optional(Type.Integer({ minimum: 1 })),
+    normalize: Type.Optional(Type.Array(oneOf([...NORMALIZERS, 'e164', 'sha256']))),
+    valid: Type.Optional(Text),
+    min_length: Type.Optional(Type.Integer({ minimum: 1 })),
+    min_distinct_chars: Type.Optional(Type.Integer({ minimum: 1 })),
+    invalid: Type.Optional(Type.Array(Type.String())),
+    observe_only: Type.Optional(Type.Boolean()),
+    links: Type.Optional(Payload),
+    owner: Type.Optional(oneOf(['first', 'last_authenticated', 'none_when_shared'])),
+  },
+  strict,
+);
+
+const Stitching = Type.Object(
+  {
+    keys: Type.Array(Key, { minItems: 1, maxItems: 100 }),
+    invalid: Type.Optional(Type.Array(Type.String())),
+    on_limit: Type.Optional(oneOf(['demote_incoming', 'replace_oldest'])),
+    max_keys_per_profile: Type.Optional(Type.Integer({ minimum: 1, maximum: 10_000 })),
+    retention: Type.Optional(
+      Type.Object(
+        {
+          anonymous: Type.Optional(Retention),
+          known: Type.Optional(Retention),
+          redirects: Type.Optional(Retention),
+        },
+        strict,
+      ),
+    ),
+  },
+  strict,
+);
+
+const On = { name: Name, on: Name };
+export const ATTRIBUTE_SCHEMAS = {
+  single: Type.Object(
+    {
+      ...On,
+      type: Type.Literal('single'),
+      value: Text,
+      ttl: Type.Optional(Duration),
+      keep: Type.Optional(oneOf(['newest', 'first'])),
+      sensitive: Type.Optional(Type.Boolean()),
+      merge: Type.Optional(Text),
+      backfill: Type.Optional(Payload),
+    },
+    strict,
+  ),
+  counter: Type.Object(
+    {
+      ...On,
+      type: Type.Literal('counter'),
+      by: Type.Optional(Type.Union([Text, Type.Number()])),
+      total: Type.Optional(Type.Boolean()),
+      windows: Type.Optional(Type.Array(Duration, { minItems: 1, maxItems: 20, uniqueItems: true })),
+      sensitive: Type.Optional(Type.Boolean()),
+      merge: Type.Optional(Text),
+      backfill: Type.Optional(Payload),
+    },
+    strict,
+  ),
+  list: Type.Object(
+    {
+      ...On,
+      type: Type.Literal('list'),
+      id: Text,
+      fields: Type.Optional(Type.Record(Type.String(), Text)),
+      max: Type.Optional(Type.Integer({ minimum: 1 })),
+      ttl: Type.Optional(Duration),
+      remove: Type.Optional(
+        Type.Array(Type.Object({ on: Name, id: Text, when: Type.Optional(Text) }, strict)),
+      ),
+      clear: Type.Optional(Type.Array(Type.Object({ on: Name, when: Type.Optional(Text) }, strict))),
+      aggregate: Type.Optional(Type.Record(Type.String(), Payload)),
+    },
+    strict,
+  ),
+  session: Type.Object(
+    {
+      name: Name,
+      type: Type.Literal('session'),
+      gap: Duration,
+      aggregate: Type.Optional(Type.Record(Type.String(), Payload)),
+    },
+    strict,
+  ),
+} as const;
+
+const EventRule = Type.Object({ name: Name, when: Text }, strict);
+const Activation = Type.Object(
+  {
+    name: Name,
+    to: Type.Optional(Name),
+    payload: Type.Optional(Payload),
+    frequency_cap: Type.Optional(Type.String({ pattern: '^\\d+/\\d+(s|m|h|d|w)$' })),
+    quiet_hours: Type.Optional(Type.String({ pattern: '^\\d\\d:\\d\\d-\\d\\d:\\d\\d$' })),
+  },
+  strict,
+);
+const Trigger = Type.Object(
+  { name: Name, on: Name, when: Type.Optional(Text), once: Type.Optional(Type.Boolean()), activate: Name },
+  strict,
+);
+const Batch = Type.Object(
+  { tables: Type.Array(Type.Object({ name: Name, key: Name, attributes: ColumnTypes }, strict)) },
+  strict,
+);
+const Journey = Type.Object({ name: Name }, { additionalProperties: true });
+const Destination = Type.Object({ name: Name, type: Type.String() }, { additionalProperties: true });
+const Service = Type.Object({ service: Name }, { additionalProperties: true });
+
+export const SegmentFile = Type.Object(
+  {
+    segment: Type.String({ pattern: '^[a-z0-9-]{1,32}$' }),
+    stitching: Stitching,
+    events: Type.Optional(Type.Array(EventRule)),
+    attributes: Type.Optional(
+      Type.Array(
+        Type.Object(
+          { name: Name, type: oneOf(Object.keys(ATTRIBUTE_SCHEMAS)) },
+          { additionalProperties: true },
+        ),
+      ),
+    ),
+    batch: Type.Optional(Batch),
+    catalogs: Type.Optional(
+      Type.Array(Type.Object({ name: Name, key: Name, attributes: ColumnTypes }, strict)),
+    ),
+    audiences: Type.Optional(Type.Array(EventRule)),
+    activations: Type.Optional(Type.Array(Activation)),
+    triggers: Type.Optional(Type.Array(Trigger)),
+    journeys: Type.Optional(Type.Array(Journey)),
+    destinations: Type.Optional(Type.Array(Destination)),
+    personalization: Type.Optional(Type.Array(Service)),
+  },
+  strict,
+);
+
+/** A config file that has the form above; every list is present or absent as written. */
+export interface RawSegment {
+  readonly segment: string;
+  readonly stitching: {
+    readonly keys: readonly RawKey[];
+    readonly invalid?: readonly string[];
+    readonly on_limit?: string;
+    readonly max_keys_per_profile?: number;
+    readonly retention?: {
+      readonly anonymous?: string;
+      readonly known?: string;
+      readonly redirects?: string;
+    };
+  };
+  readonly events?: readonly { readonly name: string; readonly when: string }[];
+  readonly attributes?: readonly RawAttribute[];
+  readonly batch?: { readonly tables: readonly { readonly name: string; readonly key: string }[] };
+  readonly catalogs?: readonly { readonly name: string; readonly key: string }[];
+  readonly audiences?: readonly { readonly name: string; readonly when: string }[];
+  readonly activations?: readonly RawActivation[];
+  readonly triggers?: readonly RawTrigger[];
+  readonly journeys?: readonly { readonly name: string }[];
+  readonly destinations?: readonly { readonly name: string }[];
+  readonly personalization?: readonly { readonly service: string }[];
+}
+
+export interface RawKey {
+  readonly name: string;
+  readonly kind?: (typeof KEY_KINDS)[number];
+  readonly limit?: number;
+  readonly normalize?: readonly string[];
+  readonly valid?: string;
+  readonly [other: string]: unknown;
+}
+
+export interface RawAttribute {
+  readonly name: string;
+  readonly type: keyof typeof ATTRIBUTE_SCHEMAS;
+  readonly on?: string;
+  readonly value?: string;
+  readonly ttl?: string;
+  readonly by?: string | number;
+  readonly total?: boolean;
+  readonly windows?: readonly string[];
+  readonly [other: string]: unknown;
+}
+
+export interface RawActivation {
+  readonly name: string;
+  readonly to?: string;
+  readonly payload?: Readonly<Record<string, unknown>>;
+  readonly [other: string]: unknown;
+}
+
+export interface RawTrigger {
+  readonly name: string;
+  readonly on: string;
+  readonly when?: string;
+  readonly once?: boolean;
+  readonly activate: string;
+}

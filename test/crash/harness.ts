@@ -1,0 +1,249 @@
+// The crash test: real processes under load and fire, then everything at rest compared with the oracle. `runCrash`
+// returns what is wrong instead of throwing, so that a failure comes with the whole picture.
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { connect, type NatsConnection } from 'nats';
+import { checkProfiles, forEach, readProfileById } from './api-check.ts';
+import { checkBucket } from './bucket-check.ts';
+import { Canary } from './canary.ts';
+import { ORDER, SIGNUP } from './events.ts';
+import { DECK_SIZE, type Struck, scheduleOf, strike } from './faults.ts';
+import { ADMIN_KEY, Fleet, tailOf, until, WRITE_KEY } from './fleet.ts';
+import { expectedOf, type WireEvent } from './oracle.ts';
+import { Rebalancer } from './rebalancer.ts';
+import { demandsOf, killsByPhase, killsOf, type Report, recoveryOf, requestsOf } from './report.ts';
+import { checkActivations, checkAudit, checkDeadLetters, untilCopied } from './stream-check.ts';
+import { tallyLogs } from './worker-logs.ts';
+import type { WorkloadStats } from './workload.ts';
+import { startWorkload, type WorkloadChild } from './workload-child.ts';
+
+export interface CrashOptions {
+  readonly form: 'short' | 'long';
+  readonly seed: number;
+  /** How long the fire lasts at least; the deck of faults is always played to its end once. */
+  readonly seconds: number;
+  readonly rate: number;
+}
+
+export interface CrashOutcome {
+  readonly violations: readonly string[];
+  readonly report: Report | undefined;
+  /** What to look at when something is wrong. */
+  readonly evidence: string;
+}
+
+const GATEWAYS = 2;
+const WORKERS = 3;
+const CLIENTS = 4;
+const LANES = 3;
+const DRAIN_MS = 120_000;
+const SETTLE_DEADLINE_MS = 120_000;
+const VIOLATIONS_SHOWN = 25;
+
+export async function runCrash(options: CrashOptions): Promise<CrashOutcome> {
+  const folder = mkdtempSync(join(tmpdir(), 'stitchwork-crash-'));
+  const fleet = new Fleet(folder);
+  let workload: WorkloadChild | undefined;
+  try {
+    await fleet.start(GATEWAYS, WORKERS);
+    const canary = new Canary(fleet, options.seed);
+    await canary.untilAllShardsWork();
+    const journal = join(folder, 'journal.ndjson');
+    workload = startWorkload(folder, {
+      seed: options.seed,
+      clients: CLIENTS,
+      lanes: LANES,
+      rate: options.rate,
+      gateways: fleet.gateways.map(({ url }) => url),
+      writeKey: WRITE_KEY,
+      startMs: Date.now(),
+      journal,
+      drainMs: DRAIN_MS,
+    });
+    const fire = await underFire(fleet, canary, workload, options);
+    const stats = await workload.finish();
+    const settledMs = await settle(fleet);
+    const accepted = [...readJournal(journal), ...canary.accepted];
+    const { violations, report } = await judge(fleet, options, { fire, stats, settledMs, accepted });
+    const evidence = violations.length > 0 ? evidenceOf(fleet) : '';
+    return { violations: violations.slice(0, VIOLATIONS_SHOWN), report, evidence };
+  } catch (error) {
+    const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    const status = await statusOf(fleet).catch((cause: unknown) => `no status: ${cause}`);
+    return { violations: [text], report: undefined, evidence: `${status}\n${evidenceOf(fleet)}` };
+  } finally {
+    workload?.kill();
+    await fleet.destroy();
+    if (!process.env.CRASH_KEEP) rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+interface Fire {
+  readonly struck: readonly Struck[];
+  readonly joinsAndLeaves: number;
+}
+
+/** Plays the schedule while clients post and a worker joins and leaves. */
+async function underFire(
+  fleet: Fleet,
+  canary: Canary,
+  workload: WorkloadChild,
+  options: CrashOptions,
+): Promise<Fire> {
+  const rebalancer = new Rebalancer(fleet, options.seed);
+  const struck: Struck[] = [];
+  const endMs = Date.now() + options.seconds * 1000;
+  const faults = (async () => {
+    for (const fault of scheduleOf(options.seed, { gateways: GATEWAYS, workers: WORKERS })) {
+      if (Date.now() > endMs && struck.length % DECK_SIZE === 0) return;
+      struck.push(await strike(fleet, canary, fault));
+      fleet.throwIfBroken();
+    }
+  })();
+  try {
+    await Promise.race([faults, workload.broken, rebalancer.run()]);
+  } finally {
+    await rebalancer.stop();
+  }
+  return { struck, joinsAndLeaves: rebalancer.moves };
+}
+
+interface SegmentStatus {
+  readonly lag: number;
+  readonly shards: readonly { readonly shard: number; readonly owner: string | null }[];
+  readonly alarms?: readonly unknown[];
+}
+
+/** Waits until all that was accepted is applied and every shard has an owner. Returns how long that took. */
+async function settle(fleet: Fleet): Promise<number> {
+  const startedMs = Date.now();
+  await Promise.all([...fleet.gateways, ...fleet.workers].map((slot) => slot.untilReady()));
+  await until('lag is 0 and every shard is owned', SETTLE_DEADLINE_MS, async () => {
+    fleet.throwIfBroken();
+    const { segments } = (await readStatus(fleet)) as { segments: readonly SegmentStatus[] };
+    const [segment] = segments;
+    return segment?.lag === 0 && segment.shards.every(({ owner }) => owner !== null);
+  });
+  return Date.now() - startedMs;
+}
+
+interface Evidence {
+  readonly fire: Fire;
+  readonly stats: WorkloadStats;
+  readonly settledMs: number;
+  readonly accepted: readonly WireEvent[];
+}
+
+async function judge(
+  fleet: Fleet,
+  options: CrashOptions,
+  { fire, stats, settledMs, accepted }: Evidence,
+): Promise<{ violations: string[]; report: Report }> {
+  const nc = await connect({ servers: fleet.natsUrl });
+  try {
+    const expected = expectedOf(accepted, { orderName: ORDER, signupName: SIGNUP });
+    await untilCopied(nc);
+    const gateways = fleet.gateways.map(({ url }) => url);
+    const api = await checkProfiles(gateways, expected);
+    const bucket = await checkBucket(nc, expected, api.idOf);
+    const activations = await checkActivations(nc, expected);
+    const audit = await checkAudit(nc);
+    const { errors, ...workers } = tallyLogs(fleet);
+    const report: Report = {
+      seed: options.seed,
+      seconds: Math.round(stats.durationMs / 1000),
+      kills: killsOf(fleet.ends, fire.struck),
+      killsByPhase: killsByPhase(fleet.ends),
+      pauses: fire.struck.filter(({ fault }) => fault.kind === 'pause worker').length,
+      joinsAndLeaves: fire.joinsAndLeaves,
+      workers,
+      events: {
+        accepted: accepted.length,
+        distinct: expected.events,
+        perSecond: Math.round((accepted.length * 1000) / stats.durationMs),
+      },
+      requests: requestsOf(stats),
+      refusals: stats.refusals,
+      compared: {
+        ...api.compared,
+        activations: activations.count,
+        audit: audit.count,
+        links: bucket.links,
+        largestProfile: Math.max(...expected.profiles.map(({ messageIds }) => messageIds.size)),
+      },
+      recoveryMs: recoveryOf(fire.struck),
+      settledMs,
+    };
+    const violations = [
+      ...stats.failures,
+      ...api.violations,
+      ...bucket.violations,
+      ...activations.violations,
+      ...(await checkNamedProfiles(gateways, activations.named, api.idOf)),
+      ...audit.violations,
+      ...(await checkDeadLetters(nc)),
+      ...(await checkAlarms(fleet)),
+      ...errors.map((line) => `error in a log: ${line}`),
+      ...demandsOf(report, options.form),
+    ];
+    return { violations, report };
+  } finally {
+    await closeQuietly(nc);
+  }
+}
+
+/** The profile that an activation named, perhaps retired since, leads to the customer whose event fired it. */
+async function checkNamedProfiles(
+  gateways: readonly string[],
+  named: Awaited<ReturnType<typeof checkActivations>>['named'],
+  idOf: Awaited<ReturnType<typeof checkProfiles>>['idOf'],
+): Promise<string[]> {
+  const violations: string[] = [];
+  const byId = [...new Map(named.map((entry) => [entry.profileId, entry])).values()];
+  await forEach(byId, async ({ profileId, expected }, index) => {
+    const answer = await readProfileById(gateways[index % gateways.length]!, profileId);
+    const due = idOf.get(expected);
+    if (answer?.id !== due)
+      violations.push(`activation names ${profileId}, now ${answer?.id}, expected ${due}`);
+  });
+  return violations;
+}
+
+async function checkAlarms(fleet: Fleet): Promise<string[]> {
+  const { segments } = (await readStatus(fleet)) as { segments: readonly SegmentStatus[] };
+  return segments
+    .flatMap((segment) => segment.alarms ?? [])
+    .map((alarm) => `alarm: ${JSON.stringify(alarm)}`);
+}
+
+async function readStatus(fleet: Fleet): Promise<unknown> {
+  const response = await fetch(`${fleet.gateways[0]!.url}/v1/status`, {
+    headers: { authorization: `Bearer ${ADMIN_KEY}` },
+    signal: AbortSignal.timeout(20_000),
+  });
+  const text = await response.text();
+  return response.status === 200 ? JSON.parse(text) : { segments: [] };
+}
+
+async function statusOf(fleet: Fleet): Promise<string> {
+  return fleet.gateways.length > 0 ? JSON.stringify(await readStatus(fleet)).slice(0, 6000) : 'no gateway';
+}
+
+function* readJournal(file: string): Generator<WireEvent> {
+  for (const line of readFileSync(file, 'utf8').split('\n')) {
+    if (line !== '') yield* JSON.parse(line) as WireEvent[];
+  }
+}
+
+function evidenceOf(fleet: Fleet): string {
+  const ends = fleet.ends.map(
+    ({ slot, life, how, phase, detail }) => `${slot}.${life} ${how} ${phase} ${detail}`,
+  );
+  const tails = fleet.slots.map((slot) => `--- ${slot.name}\n${tailOf(slot.lastLog)}`);
+  return ['--- ends', ...ends, ...tails].join('\n');
+}
+
+async function closeQuietly(nc: NatsConnection): Promise<void> {
+  await nc.close().catch(() => {});
+}

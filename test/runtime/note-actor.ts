@@ -1,0 +1,87 @@
+// The smallest actor that can provoke what the runtime must handle: records are lists of the messages applied to them.
+import type { Actor, Apply, Decision, RecordView } from '../../shared/contract/actor.ts';
+
+export interface Note {
+  /** Appends the message to these records. */
+  readonly touch?: readonly string[];
+  /** Does nothing else when there is such a record. It is only read. */
+  readonly unless?: string;
+  /** Touches, and names this record as one that the decision relied on. */
+  readonly relyOn?: string;
+  readonly throws?: 'parse' | 'decide' | 'encode';
+  /** Bytes that the touched records grow by. */
+  readonly grow?: number;
+  /** Outbox messages. */
+  readonly send?: number;
+  /** Bytes of each of them. */
+  readonly sendBytes?: number;
+  /** Cannot be decided under an older config. */
+  readonly configVersion?: number;
+  /** Always finds its records contradictory. */
+  readonly neverEnough?: boolean;
+}
+
+export interface NoteState {
+  readonly seen: readonly number[];
+  readonly bytes: number;
+  readonly unstorable?: boolean;
+}
+
+export const keyOf = (name: string) => `p.${name}`;
+
+export function noteActor(configVersion = 1): Actor<Note> {
+  return {
+    configVersion,
+    parse(message) {
+      const note = JSON.parse(Buffer.from(message.payload).toString()) as Note;
+      if (note.throws === 'parse') throw new Error('cannot be read');
+      return note;
+    },
+    decide(message, note, view) {
+      if (note.throws === 'decide') throw new Error('cannot be decided');
+      if ((note.configVersion ?? 0) > configVersion) return { kind: 'wait', reason: 'newer config' };
+      return decide(message.sequence, note, view);
+    },
+    encode(_key, state) {
+      const note = state as NoteState;
+      if (note.unstorable) throw new Error('cannot be stored');
+      return Buffer.concat([Buffer.from(JSON.stringify(note)), Buffer.alloc(note.bytes, ' ')]);
+    },
+    decode: (_key, bytes) => JSON.parse(Buffer.from(bytes).toString()) as NoteState,
+    deadLetter: ({ shard, sequence }, reason) => ({
+      key: `o.dead.${shard}.${sequence}`,
+      value: Buffer.from(JSON.stringify({ shard, sequence, ...reason })),
+    }),
+  };
+}
+
+function decide(sequence: number, note: Note, view: RecordView): Decision {
+  const reads = [...(note.touch ?? []), note.unless, note.relyOn].filter((name) => name !== undefined);
+  const keys = reads.map(keyOf);
+  const missing = keys.filter((key) => view.get(key) === undefined);
+  if (missing.length > 0) return { kind: 'need', keys: missing };
+  if (note.neverEnough) return { kind: 'need', keys, fresh: true };
+  if (note.unless !== undefined && view.get(keyOf(note.unless)) !== null) return nothing();
+  const writes = new Map<string, unknown>();
+  for (const name of note.touch ?? []) {
+    const before = (view.get(keyOf(name)) ?? { seen: [], bytes: 0 }) as NoteState;
+    const bytes = before.bytes + (note.grow ?? 0);
+    const state: NoteState = { seen: [...before.seen, sequence], bytes };
+    writes.set(keyOf(name), note.throws === 'encode' ? { ...state, unstorable: true } : state);
+  }
+  const outbox = Array.from({ length: note.send ?? 0 }, (_, index) => ({
+    key: `o.activation.note.${sequence}x${index}`,
+    value: Buffer.alloc(note.sendBytes ?? 1, ' '),
+  }));
+  return {
+    kind: 'apply',
+    writes,
+    guards: note.relyOn === undefined ? [] : [keyOf(note.relyOn)],
+    outbox,
+    alarms: [],
+  };
+}
+
+function nothing(): Apply {
+  return { kind: 'apply', writes: new Map(), guards: [], outbox: [], alarms: [] };
+}
