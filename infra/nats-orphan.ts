@@ -31,8 +31,8 @@ export async function endOrphan(storeDir: string, clock: Clock = systemClock): P
     ['SIGKILL', KILL_WAIT_MS],
   ] as const) {
     process.kill(pid, signal);
-    const deadlineMs = clock.nowMs() + waitMs;
-    while (clock.nowMs() < deadlineMs) {
+    const deadlineMs = clock.elapsedMs() + waitMs;
+    while (clock.elapsedMs() < deadlineMs) {
       if (!(await holds(pid, storeDir))) return true;
       await clock.sleep(POLL_MS);
     }

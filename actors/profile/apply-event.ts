@@ -67,7 +67,7 @@ function reduceAttribute(
   facts: AuditFact[],
 ): AttributeState | undefined {
   const { config, expression } = rule;
-  const value = expression ? valueOf(expression, context, facts, `attributes.${config.name}`) : 1;
+  const value = expression ? resultOf(expression, context, facts, `attributes.${config.name}`) : 1;
   if (value === undefined || value === null) return before;
   if (config.type === 'single') return reduceSingle(before, config, value, event, facts);
   if (typeof value !== 'number' || !Number.isFinite(value)) {
@@ -113,10 +113,10 @@ export function isTrue(
   facts: AuditFact[],
   where: string,
 ): boolean {
-  return valueOf(expression, context, facts, where) === true;
+  return resultOf(expression, context, facts, where) === true;
 }
 
-function valueOf(
+function resultOf(
   expression: Expression,
   context: ExpressionContext,
   facts: AuditFact[],

@@ -36,7 +36,7 @@ export class Members {
 
   /** Reads the list when it is due and probes everybody who is not being probed. Resolves when the list is known. */
   async refresh(onDeath: () => void): Promise<void> {
-    const nowMs = this.#clock.nowMs();
+    const nowMs = this.#clock.elapsedMs();
     if (nowMs - this.#readAtMs >= this.#options.membersIntervalMs || !this.#reachable) {
       await this.#readList(nowMs);
       if (!this.#reachable) return;
@@ -63,8 +63,14 @@ export class Members {
     return this.#reachable && [...this.#peers.values()].every((peer) => peer.status !== 'unknown');
   }
 
-  isLive(id: string): boolean {
-    return this.live().has(id);
+  /** Listed, and it did not answer its last probe: asking again would only wait. */
+  isHung(id: string): boolean {
+    return this.#peers.get(id)?.status === 'silent';
+  }
+
+  /** Own shards that another live member says it owns too: one of the two has lost it and does not know. */
+  contested(own: Iterable<number>): readonly number[] {
+    return [...own].filter((shard) => this.ownerOf(shard) !== undefined);
   }
 
   /** Which live member says that it owns (or has halted) the shard. */

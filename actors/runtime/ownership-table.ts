@@ -28,12 +28,12 @@ export class OwnershipTable {
 
   /** The connection was lost and is back: others may look gone only because they are not back yet. */
   reconnected(): void {
-    this.#settleUntilMs = this.#clock.nowMs() + this.#options.settleMs;
+    this.#settleUntilMs = this.#clock.elapsedMs() + this.#options.settleMs;
   }
 
   decide(owned: ReadonlyMap<number, OwnedShard>, halted: ReadonlyMap<number, HaltedShard>): Assignment {
     if (!this.#members.reachable || !this.#members.settled) return NOTHING_TO_MOVE;
-    const nowMs = this.#clock.nowMs();
+    const nowMs = this.#clock.elapsedMs();
     const settling = nowMs < this.#settleUntilMs;
     const counted = settling ? this.#before : this.#members.live();
     if (!settling) this.#before = counted;

@@ -47,9 +47,9 @@ export async function claimShard(deps: ClaimDeps, shard: number, signal: AbortSi
   return revision === undefined ? { kind: 'taken' } : { kind: 'claimed', record, revision };
 }
 
-/** Whether the owner of record is alive and says so itself. */
+/** Whether the owner of record is alive and says so itself; asked even when its heartbeat has not been seen yet. */
 async function isHeld(deps: ClaimDeps, owner: string, shard: number): Promise<boolean> {
-  if (!deps.members.isLive(owner)) return false;
+  if (deps.members.isHung(owner)) return false;
   const report = await deps.members.ask(owner);
   return report !== undefined && holds(report, shard);
 }

@@ -14,6 +14,8 @@ export interface PipelineDeps extends DecideDeps, CommitDeps {
   readonly actor: () => Actor;
   /** Ends the ownership of a shard: another worker has it. */
   readonly lose: (shard: number) => void;
+  /** Drops the shards whose log is not the one of their checkpoint, or that are another's by now, if there is doubt. */
+  readonly settleDoubts: () => Promise<void>;
 }
 
 /** Conflicts on one record before what stands before it goes alone, and then the contested message alone. */
@@ -47,17 +49,25 @@ export async function applyMessages(
   };
   while (run.todo.length > 0) {
     if (run.contested) await deps.clock.sleep(deps.random.next() * CONTESTED_JITTER_MS, signal);
+    await deps.settleDoubts();
+    run.todo = stillOwned(deps, run.todo);
     deps.telemetry.phase('deciding');
     const actor = deps.actor();
     const decided = await decideBatch(deps, actor, run.todo.slice(0, run.cut), run.reject, signal);
     if (decided.plan.works.length === 0) {
+      if (run.todo.length === 0) return;
       await deps.clock.sleep(WAIT_MS, signal);
       continue;
     }
     const sealed = sealOrSplit(deps, actor, decided.plan, run);
     if (sealed) await commitRun(deps, sealed, run, signal);
-    run.todo = run.todo.filter((work) => deps.shards.get(work.message.shard) === work.ticket);
+    run.todo = stillOwned(deps, run.todo);
   }
+}
+
+function stillOwned(deps: PipelineDeps, works: readonly Work[]): readonly Work[] {
+  const kept = works.filter((work) => deps.shards.get(work.message.shard) === work.ticket);
+  return kept.length === works.length ? works : kept;
 }
 
 /** Seals a plan; when that cannot be, narrows the run down to the message at fault and sets it aside. */
@@ -86,7 +96,7 @@ function sealOrSplit(
 type DecidedPlan = Awaited<ReturnType<typeof decideBatch>>['plan'];
 
 async function commitRun(deps: PipelineDeps, plan: SealedPlan, run: Run, signal: AbortSignal): Promise<void> {
-  const startMs = deps.clock.nowMs();
+  const startMs = deps.clock.elapsedMs();
   deps.telemetry.phase('committing');
   const result = await settleCommit(deps, plan, signal);
   switch (result.kind) {
@@ -117,7 +127,7 @@ async function afterCommit(
   if (revisions) takeOver(deps, plan, revisions);
   else await rereadRevisions(deps, plan, signal);
   const { works, writes, bytes, shards } = plan;
-  const durationMs = deps.clock.nowMs() - startMs;
+  const durationMs = deps.clock.elapsedMs() - startMs;
   deps.telemetry.phase('committed');
   deps.telemetry.committed({
     messages: works.length,
@@ -143,8 +153,13 @@ function takeOver(deps: PipelineDeps, plan: SealedPlan, revisions: readonly numb
     const owned = deps.shards.get(shard)!;
     owned.record = record;
     owned.revision = revisions[index++]!;
-    owned.lastCommitAtMs = owned.checkedAtMs = deps.clock.nowMs();
+    noteCommit(deps, owned);
   }
+}
+
+function noteCommit(deps: PipelineDeps, owned: OwnedShard): void {
+  owned.lastCommitAtMs = deps.clock.nowMs();
+  owned.checkedAtMs = deps.clock.elapsedMs();
 }
 
 /**
@@ -167,7 +182,7 @@ async function rereadRevisions(deps: PipelineDeps, plan: SealedPlan, signal: Abo
     }
     owned.record = record;
     owned.revision = now.revision;
-    owned.lastCommitAtMs = owned.checkedAtMs = deps.clock.nowMs();
+    noteCommit(deps, owned);
   }
 }
 

@@ -16,14 +16,17 @@ export interface OwnedShard {
   readonly reader: ShardReader;
   releasing: boolean;
   lastCommitAtMs: number;
-  /** When the checkpoint last moved or was found to be at the end of the log. */
+  /** When the checkpoint last moved or was found to be at the end of the log (elapsed time). */
   checkedAtMs: number;
+  /** Sessions of the reader up to which the log was recognised. */
+  recognised: number;
 }
 
 export interface HaltedShard {
   readonly shard: number;
   readonly code: string;
   readonly reason: string;
+  /** Elapsed time. */
   readonly atMs: number;
 }
 

@@ -10,6 +10,7 @@ import type { MemberReport, Membership } from '../../shared/ports/membership.ts'
 import type { RecordStore } from '../../shared/ports/record-store.ts';
 import type { WorkerTelemetry } from '../../shared/ports/worker-telemetry.ts';
 import { advanceIdle } from './checkpoint.ts';
+import { readShards } from './commit.ts';
 import { checkLog } from './log-check.ts';
 import { Members } from './members.ts';
 import { type WorkerOptions, workerOptions } from './options.ts';
@@ -19,6 +20,8 @@ import { applyMessages, type PipelineDeps } from './pipeline.ts';
 import { Residents } from './residents.ts';
 import { gather, type HaltedShard, type OwnedShard } from './shard.ts';
 import { Wakeup } from './wakeup.ts';
+
+const UNAVAILABLE_RETRY_MS = 100;
 
 export interface WorkerDeps {
   readonly store: RecordStore;
@@ -66,6 +69,8 @@ class ShardWorker implements Worker {
   readonly #startedAtMs: number;
   #actor: Actor;
   #stopping = false;
+  /** The shard records are to be read before the next commit. */
+  #ownershipInDoubt = false;
   #turn = 0;
   #fail: (error: unknown) => void = () => {};
   #loops: readonly Promise<void>[] = [];
@@ -88,6 +93,7 @@ class ShardWorker implements Worker {
     await this.#deps.membership.join(this.#options.workerId, () => this.report());
     this.#forgetReconnects = this.#deps.membership.onReconnect(() => {
       this.#table.reconnected();
+      this.#doubtOwnership();
       this.#attention.wake();
     });
     this.#loops = [this.#guarded(() => this.#ownershipLoop()), this.#guarded(() => this.#pipelineLoop())];
@@ -149,8 +155,14 @@ class ShardWorker implements Worker {
 
   async #ownershipLoop(): Promise<void> {
     const { clock } = this.#deps;
+    let lookedAtMs = clock.elapsedMs();
     while (!this.#stopping) {
       await this.#members.refresh(() => this.#attention.wake());
+      const awayMs = clock.elapsedMs() - lookedAtMs;
+      lookedAtMs = clock.elapsedMs();
+      // Others may have taken over what this process did not look after, for example while it was stopped.
+      if (awayMs > this.#options.probeTimeoutMs || this.#members.contested(this.#owned.keys()).length > 0)
+        this.#doubtOwnership();
       const { claim, release } = this.#table.decide(this.#owned, this.#halted);
       await Promise.all(claim.map((shard) => this.#claim(shard)));
       for (const shard of release) {
@@ -172,7 +184,8 @@ class ShardWorker implements Worker {
       this.#halted.delete(shard);
       const { record, revision } = result;
       const reader = this.#deps.log.open(shard, record.seq, () => this.#work.wake());
-      const checkedAtMs = this.#deps.clock.nowMs();
+      const checkedAtMs = this.#deps.clock.elapsedMs();
+      // The claim has just recognised the log: the reader's first session needs no second look.
       this.#owned.set(shard, {
         shard,
         record,
@@ -181,8 +194,10 @@ class ShardWorker implements Worker {
         releasing: false,
         lastCommitAtMs: 0,
         checkedAtMs,
+        recognised: 1,
       });
       this.#deps.telemetry.claimed(shard, record.epoch);
+      this.#work.wake();
     } catch (error) {
       // The server cannot be reached: the next look at the owner table tries again.
       if (!isUnavailable(error) && !this.#hardStop.signal.aborted) throw error;
@@ -195,9 +210,10 @@ class ShardWorker implements Worker {
     const { clock, telemetry } = this.#deps;
     while (!this.#stopping) {
       await this.#releaseAsked();
-      await this.#haltFaulty();
+      await this.#settleDoubts();
       const works = gather([...this.#owned.values()], this.#options.batchMessagesMax, this.#turn++);
       if (works.length > 0) {
+        await this.#findGaps();
         await applyMessages(this.#pipelineDeps(), works, this.#hardStop.signal);
         continue;
       }
@@ -208,12 +224,13 @@ class ShardWorker implements Worker {
   }
 
   #readable(): boolean {
-    const asks = (owned: OwnedShard) => owned.releasing || owned.reader.buffered > 0 || owned.reader.fault;
-    return this.#stopping || [...this.#owned.values()].some(asks);
+    const asks = (owned: OwnedShard) =>
+      owned.releasing || owned.reader.buffered > 0 || owned.reader.fault !== undefined || isDoubtful(owned);
+    return this.#stopping || this.#ownershipInDoubt || [...this.#owned.values()].some(asks);
   }
 
   async #checkpointIdle(): Promise<void> {
-    const nowMs = this.#deps.clock.nowMs();
+    const nowMs = this.#deps.clock.elapsedMs();
     const { idleCheckpointMs } = this.#options;
     const due = [...this.#owned.values()].filter((owned) => nowMs - owned.checkedAtMs >= idleCheckpointMs);
     if (due.length === 0) return;
@@ -226,7 +243,7 @@ class ShardWorker implements Worker {
   }
 
   #untilIdleCheckpointMs(): number {
-    const nowMs = this.#deps.clock.nowMs();
+    const nowMs = this.#deps.clock.elapsedMs();
     const { idleCheckpointMs } = this.#options;
     let wait = idleCheckpointMs;
     for (const { checkedAtMs } of this.#owned.values())
@@ -250,33 +267,70 @@ class ShardWorker implements Worker {
     this.#deps.telemetry.released(owned.shard);
   }
 
-  /** A reader that found another log, or a shorter one, stops its shard with an alarm. */
-  async #haltFaulty(): Promise<void> {
-    for (const owned of [...this.#owned.values()]) {
-      if (!owned.reader.fault || owned.reader.buffered > 0) continue;
-      const verdict = await this.#verdict(owned);
-      const { code, reason } = verdict ?? {
-        code: owned.reader.fault,
-        reason: 'the log changed while it was read',
-      };
-      this.#forget(owned.shard);
-      this.#halt(owned.shard, code, reason);
+  /**
+   * Before anything is committed: a reader that found another log, or a shorter one, stops its shard with an alarm; after
+   * a reconnection the log is recognised again; where another worker claims to own a shard, the shard record decides.
+   */
+  async #settleDoubts(): Promise<void> {
+    const doubtful = [...this.#owned.values()].filter((owned) => owned.reader.fault || isDoubtful(owned));
+    await Promise.all(doubtful.map((owned) => this.#recognise(owned)));
+    if (!this.#ownershipInDoubt) return;
+    this.#ownershipInDoubt = false;
+    const stored = await readShards(this.#claimDeps(), [...this.#owned.keys()], this.#hardStop.signal);
+    for (const [shard, owned] of [...this.#owned]) {
+      const now = stored.get(shard)?.shard;
+      if (now && (now.owner !== this.#options.workerId || now.epoch !== owned.record.epoch))
+        this.#lose(shard);
     }
   }
 
-  async #verdict(owned: OwnedShard): Promise<{ code: string; reason: string } | undefined> {
-    try {
-      const verdict = await checkLog(owned.record, this.#deps.log, this.#deps.store);
-      return verdict.kind === 'unsound' ? verdict : undefined;
-    } catch (error) {
-      if (!isUnavailable(error)) throw error;
-      return undefined;
+  /**
+   * A shard that lags reads what is old: if someone purged the log beyond its checkpoint, the reader has jumped over the
+   * gap. Looked at after messages were taken and before they are committed, so what was taken is without a gap if
+   * nothing is missing now.
+   */
+  async #findGaps(): Promise<void> {
+    const lagging = [...this.#owned.values()].filter(({ reader }) => reader.pending + reader.buffered > 0);
+    if (lagging.length === 0) return;
+    const { firstSequence } = await this.#whenReachable(() => this.#deps.log.state());
+    const gaps = lagging.filter((owned) => firstSequence > owned.record.seq + 1);
+    await Promise.all(gaps.map((owned) => this.#recognise(owned)));
+  }
+
+  async #recognise(owned: OwnedShard): Promise<void> {
+    const { sessions, fault } = owned.reader;
+    const verdict = await this.#whenReachable(() => checkLog(owned.record, this.#deps.log, this.#deps.store));
+    if (this.#owned.get(owned.shard) !== owned) return;
+    if (verdict.kind === 'sound' && !fault) {
+      owned.recognised = sessions;
+      return;
     }
+    const unsound =
+      verdict.kind === 'unsound' ? verdict : { code: fault!, reason: 'the log changed while it was read' };
+    this.#forget(owned.shard);
+    this.#halt(owned.shard, unsound.code, unsound.reason);
+  }
+
+  /** Repeats a look at the log or store while the server is out of reach. */
+  async #whenReachable<T>(look: () => Promise<T>): Promise<T> {
+    for (;;) {
+      try {
+        return await look();
+      } catch (error) {
+        if (!isUnavailable(error)) throw error;
+      }
+      await this.#deps.clock.sleep(UNAVAILABLE_RETRY_MS, this.#hardStop.signal);
+    }
+  }
+
+  #doubtOwnership(): void {
+    this.#ownershipInDoubt = true;
+    this.#work.wake();
   }
 
   #halt(shard: number, code: string, reason: string): void {
     const known = this.#halted.get(shard);
-    this.#halted.set(shard, { shard, code, reason, atMs: this.#deps.clock.nowMs() });
+    this.#halted.set(shard, { shard, code, reason, atMs: this.#deps.clock.elapsedMs() });
     if (known?.code !== code) this.#deps.telemetry.halted(shard, code, reason);
   }
 
@@ -303,22 +357,25 @@ class ShardWorker implements Worker {
   #pipelineDeps(): PipelineDeps {
     const { store, clock, random, telemetry } = this.#deps;
     const { workerId, backoffMaxMs } = this.#options;
-    const lose = (shard: number) => this.#lose(shard);
-    const actor = () => this.#actor;
-    const residents = this.#residents;
     return {
       store,
       clock,
       random,
       telemetry,
-      residents,
-      shards: this.#owned,
-      actor,
-      lose,
       workerId,
       backoffMaxMs,
+      residents: this.#residents,
+      shards: this.#owned,
+      actor: () => this.#actor,
+      lose: (shard) => this.#lose(shard),
+      settleDoubts: () => this.#settleDoubts(),
     };
   }
+}
+
+/** The reader has opened the log again since it was last recognised. */
+function isDoubtful(owned: OwnedShard): boolean {
+  return owned.reader.sessions > owned.recognised;
 }
 
 function isUnavailable(error: unknown): boolean {

@@ -45,7 +45,7 @@ export function processIo(): Io {
         progressShown = true;
         return;
       }
-      const nowMs = systemClock.nowMs();
+      const nowMs = systemClock.elapsedMs();
       if (nowMs - lastProgressMs < PROGRESS_EVERY_MS) return;
       lastProgressMs = nowMs;
       talk(line);

@@ -122,9 +122,9 @@ async function runJob(job: ReplayJob, settings: ClientSettings, flags: ReplayFla
   if (from.finished) io.talk(`${job.file} was replayed to its end before; --restart sends it again`);
   else if (from.rows > 0) io.talk(`resuming after row ${from.rows} (${saved.path})`);
   const signal = io.interruptible();
-  const startedMs = io.clock.nowMs();
+  const startedMs = io.clock.elapsedMs();
   const totals = from.finished ? from : await sendRows(job, settings, from, saved, signal, io);
-  const seconds = Math.max(0.001, (io.clock.nowMs() - startedMs) / 1000);
+  const seconds = Math.max(0.001, (io.clock.elapsedMs() - startedMs) / 1000);
   const sentNow = totals.sent - from.sent;
   const { rows, sent, broken, rejected } = totals;
   if (flags.json) io.out(JSON.stringify({ file: job.file, rows, sent, sentNow, broken, rejected, seconds }));

@@ -62,9 +62,9 @@ async function waitForZeroLag(target: ApiTarget, wait: string, io: Io): Promise<
   const waitMs = parseDurationMs(wait);
   if (waitMs === undefined)
     throw new CommandFailure(EXIT.usage, `--wait ${wait}: give a duration such as 30s`);
-  const deadlineMs = io.clock.nowMs() + waitMs;
+  const deadlineMs = io.clock.elapsedMs() + waitMs;
   let status = await readStatus(target);
-  while (lagOf(status) > 0 && io.clock.nowMs() < deadlineMs) {
+  while (lagOf(status) > 0 && io.clock.elapsedMs() < deadlineMs) {
     await io.clock.sleep(POLL_MS);
     status = await readStatus(target);
   }

@@ -56,11 +56,13 @@ interface TrackerRow {
   readonly domain_sessionid: string | null;
   readonly ecommerce_user_id: string | null;
   readonly snowplow_ecommerce_snowplow_ecommerce_action_1_0_0: { readonly type: string | null } | null;
-  readonly snowplow_ecommerce_product_1_0_0: readonly {
-    readonly category: string | null;
-    readonly price: string | null;
-  }[];
-  readonly snowplow_ecommerce_transaction_1_0_0: readonly { readonly revenue: string | null }[];
+  readonly snowplow_ecommerce_product_1_0_0:
+    | readonly {
+        readonly category: string | null;
+        readonly price: string | null;
+      }[]
+    | null;
+  readonly snowplow_ecommerce_transaction_1_0_0: readonly { readonly revenue: string | null }[] | null;
 }
 
 /** The tracker events in the order of the file. */
@@ -76,8 +78,8 @@ function cartEvent(row: TrackerRow): DemoEvent {
   if (row.ecommerce_user_id) keys.user = row.ecommerce_user_id;
   if (row.domain_userid) keys.cookie = row.domain_userid;
   if (row.domain_sessionid) keys.session = row.domain_sessionid;
-  const product = row.snowplow_ecommerce_product_1_0_0[0];
-  const revenue = row.snowplow_ecommerce_transaction_1_0_0[0]?.revenue;
+  const product = row.snowplow_ecommerce_product_1_0_0?.[0];
+  const revenue = row.snowplow_ecommerce_transaction_1_0_0?.[0]?.revenue;
   return {
     messageId: row.event_id,
     name: row.snowplow_ecommerce_snowplow_ecommerce_action_1_0_0?.type ?? row.event_name,

@@ -59,14 +59,14 @@ async function playThrough(dev: RunningDev, io: Io): Promise<DemoReport> {
   const writer: ApiTarget = { ...admin, key: dev.writeKey };
   const expected = countExpected(RETAIL_FILE, CART_FILE);
   io.talk(`sending ${expected.lines + expected.trackerEvents} events to ${dev.url}`);
-  const startedMs = io.clock.nowMs();
+  const startedMs = io.clock.elapsedMs();
   const retail = await sendAll(writer, retailEvents(), (sent) =>
     io.progress(`${sent} of ${expected.lines} invoice lines`),
   );
   const cart = await sendAll(writer, cartEvents(), () => {});
-  const acceptedMs = io.clock.nowMs();
+  const acceptedMs = io.clock.elapsedMs();
   await untilApplied(admin, io);
-  const appliedMs = io.clock.nowMs();
+  const appliedMs = io.clock.elapsedMs();
   const { observed, audit } = await observe(dev, admin, expected, io);
   return {
     events: retail + cart,
@@ -80,11 +80,11 @@ async function playThrough(dev: RunningDev, io: Io): Promise<DemoReport> {
 }
 
 async function untilApplied(admin: ApiTarget, io: Io): Promise<void> {
-  const deadlineMs = io.clock.nowMs() + CATCH_UP_DEADLINE_MS;
+  const deadlineMs = io.clock.elapsedMs() + CATCH_UP_DEADLINE_MS;
   for (;;) {
     const lag = lagOf(await readStatus(admin));
     if (lag === 0) return;
-    if (io.clock.nowMs() > deadlineMs) throw new Error(`still ${lag} events behind`);
+    if (io.clock.elapsedMs() > deadlineMs) throw new Error(`still ${lag} events behind`);
     io.progress(`${lag} events to apply`);
     await io.clock.sleep(LAG_POLL_MS);
   }
@@ -98,9 +98,9 @@ async function observe(dev: RunningDev, admin: ApiTarget, expected: Expected, io
     const anonymous = await readProfiles(admin, 'invoice', expected.anonymous.keys());
     const visitors = await readVisitors(admin);
     // The server copies the outbox into its streams a moment after the commit.
-    const deadlineMs = io.clock.nowMs() + COPY_DEADLINE_MS;
+    const deadlineMs = io.clock.elapsedMs() + COPY_DEADLINE_MS;
     let activations = await readActivations(door, names);
-    while (activations.length < expected.vips.size && io.clock.nowMs() < deadlineMs) {
+    while (activations.length < expected.vips.size && io.clock.elapsedMs() < deadlineMs) {
       await io.clock.sleep(LAG_POLL_MS);
       activations = await readActivations(door, names);
     }

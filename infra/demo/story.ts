@@ -3,6 +3,7 @@ import type { AuditEntry } from '../../shared/contract/outbox.ts';
 import type { Style } from '../cli/io.ts';
 import { type Observed, profileIds } from './check.ts';
 import type { Expected } from './expected.ts';
+import { shortId, tellLife } from './life.ts';
 import type { ProfileAnswer } from './observed.ts';
 
 export interface DemoReport {
@@ -44,16 +45,13 @@ function lifeOfOneCustomer(report: DemoReport, style: Style): readonly string[] 
   const customer = interestingCustomer(report);
   const profile = customer === undefined ? undefined : report.observed.customers.get(customer);
   if (customer === undefined || !profile) return [];
-  const ids = new Set([profile.id, ...(profile.mergedFrom ?? [])]);
-  const lines = report.audit
-    .filter((entry) => entry.profileId !== undefined && ids.has(entry.profileId))
-    .flatMap((entry) => entry.facts.map((fact) => describeFact(entry, fact)))
-    .filter((line) => line !== undefined);
-  const shown = lines.slice(0, LIFE_LINES_MAX).map((line) => `  ${line}`);
-  const left = lines.length - shown.length;
+  const profileIds = new Set([profile.id, ...(profile.mergedFrom ?? [])]);
+  const { audit } = report;
+  const lines = tellLife({ customer, profileIds, audit, activations: report.observed.activations });
+  const left = lines.length - LIFE_LINES_MAX;
   return [
     style.bold(`The life of customer ${customer}, as it was stitched`),
-    ...shown,
+    ...lines.slice(0, LIFE_LINES_MAX).map((line) => `  ${line}`),
     ...(left > 0 ? [style.dim(`  … and ${left} more`)] : []),
     `  today: ${describeProfile(profile)}`,
   ];
@@ -63,31 +61,9 @@ function lifeOfOneCustomer(report: DemoReport, style: Style): readonly string[] 
 function interestingCustomer({ expected, observed }: DemoReport): string | undefined {
   const score = (customer: string) => {
     const merged = observed.customers.get(customer)?.mergedFrom?.length ?? 0;
-    return merged > 5 ? 0 : merged * 2 + (expected.vips.has(customer) ? 1 : 0);
+    return merged > 4 ? 0 : merged + (expected.vips.has(customer) ? 2 : 0);
   };
   return [...expected.customers.keys()].sort((a, b) => score(b) - score(a))[0];
-}
-
-function describeFact(entry: AuditEntry, fact: AuditEntry['facts'][number]): string | undefined {
-  const id = shortId(entry.profileId ?? '');
-  const key = fact.key ? `${fact.key.name} ${fact.key.value}` : '';
-  switch (fact.kind) {
-    case 'profile_added':
-      return `profile ${id} is opened`;
-    case 'key_attached':
-      return `profile ${id} gets ${key}`;
-    case 'profiles_merged':
-      return `profile ${id} takes in another profile: ${detailOf(fact)}`;
-    default:
-      return undefined;
-  }
-}
-
-function detailOf(fact: AuditEntry['facts'][number]): string {
-  const rest = Object.entries(fact).filter(([name]) => name !== 'kind');
-  return rest
-    .map(([name, value]) => `${name} ${typeof value === 'string' ? shortId(value) : JSON.stringify(value)}`)
-    .join(', ');
 }
 
 function describeProfile(profile: ProfileAnswer): string {
@@ -120,9 +96,4 @@ function verdict({ wrong, expected }: DemoReport, style: Style): readonly string
   }
   const shown = wrong.slice(0, WRONG_LINES_MAX).map((line) => `  ${line}`);
   return [style.red(`${wrong.length} differences from the independent count:`), ...shown];
-}
-
-/** Enough of an id to recognise it: its random end. */
-function shortId(id: string): string {
-  return id.length > 12 ? id.slice(-8) : id;
 }

@@ -51,13 +51,13 @@ export async function replayRows(
 ): Promise<ReplayTotals> {
   let totals = options.from;
   const batchMax = batchSize(options.ratePerSecond);
-  const startedMs = deps.clock.nowMs();
+  const startedMs = deps.clock.elapsedMs();
   const pending: Pending = { events: [], lines: [], bytes: 0 };
   const flush = async () => {
     totals = await flushBatch(pending, totals, deps);
     if (options.ratePerSecond === undefined) return;
     const dueMs = startedMs + ((totals.sent - options.from.sent) / options.ratePerSecond) * 1000;
-    const waitMs = dueMs - deps.clock.nowMs();
+    const waitMs = dueMs - deps.clock.elapsedMs();
     if (waitMs > 0) await deps.clock.sleep(waitMs, options.signal);
   };
   for await (const row of rows) {

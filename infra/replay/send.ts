@@ -41,13 +41,13 @@ export async function sendBatch(
   options: { readonly giveUpAfterMs: number; readonly signal: AbortSignal },
 ): Promise<SendOutcome> {
   const body = JSON.stringify({ events });
-  const deadlineMs = deps.clock.nowMs() + options.giveUpAfterMs;
+  const deadlineMs = deps.clock.elapsedMs() + options.giveUpAfterMs;
   for (let attempt = 0; ; attempt++) {
     const { reason, retryAfterMs, outcome } = await tryOnce(body, deps);
     if (outcome) return outcome;
     options.signal.throwIfAborted();
     const waitMs = retryAfterMs ?? 50 + backoffMs(attempt, BACKOFF_BASE_MS, BACKOFF_MAX_MS, deps.random);
-    if (deps.clock.nowMs() + waitMs > deadlineMs)
+    if (deps.clock.elapsedMs() + waitMs > deadlineMs)
       throw new StitchworkError('LOG_UNAVAILABLE', `gave up: ${reason}`);
     deps.onRetry(reason, waitMs);
     await deps.clock.sleep(waitMs, options.signal);

@@ -55,14 +55,14 @@ function compileText(text: string): CompiledTemplate {
   if (end < text.length) parts.push(text.slice(end));
   const [only] = parts;
   if (parts.length === 1 && typeof only === 'object') {
-    return { kind: 'ok', template: { render: (context) => valueOf(only, context) ?? null } };
+    return { kind: 'ok', template: { render: (context) => resultOf(only, context) ?? null } };
   }
   const render = (context: ExpressionContext) =>
-    parts.map((part) => (typeof part === 'string' ? part : textOf(valueOf(part, context)))).join('');
+    parts.map((part) => (typeof part === 'string' ? part : textOf(resultOf(part, context)))).join('');
   return { kind: 'ok', template: { render } };
 }
 
-function valueOf(expression: Expression, context: ExpressionContext): unknown {
+function resultOf(expression: Expression, context: ExpressionContext): unknown {
   const result = expression.evaluate(context);
   return result.kind === 'value' ? result.value : undefined;
 }

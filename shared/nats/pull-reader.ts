@@ -21,6 +21,7 @@ const NS = 1e6;
 
 export class PullReader implements ShardReader {
   pending = 0;
+  sessions = 0;
   fault: ShardReader['fault'];
   readonly #door: NatsDoor;
   readonly #names: SegmentNames;
@@ -103,6 +104,7 @@ export class PullReader implements ShardReader {
     if (made.kind !== 'ok') return this.#reopen(RETRY_MS);
     this.pending = Number(made.body.num_pending ?? 0);
     session.ready = true;
+    this.sessions += 1;
     session.heardAtMs = performance.now();
     session.watchdog = setInterval(() => this.#checkHeartbeat(session), HEARTBEAT_MS);
     session.watchdog.unref();
@@ -146,9 +148,15 @@ export class PullReader implements ShardReader {
 
   #receive(session: Session, msg: Msg): void {
     session.heardAtMs = performance.now();
-    if (!msg.reply?.startsWith('$JS.ACK.')) return this.#receiveStatus(session, msg);
+    if (!msg.reply?.startsWith('$JS.ACK.')) {
+      this.#receiveStatus(session, msg);
+      return;
+    }
     const place = parseAckSubject(msg.reply);
-    if (place.consumerSequence !== session.delivered + 1) return this.#reopen(0);
+    if (place.consumerSequence !== session.delivered + 1) {
+      this.#reopen(0);
+      return;
+    }
     session.delivered = place.consumerSequence;
     session.asked -= 1;
     this.pending = place.pending;
@@ -164,10 +172,12 @@ export class PullReader implements ShardReader {
     const code = msg.headers?.code ?? 0;
     if (code === 100) return;
     // 404 and 408: the pull ended without (more) messages; 409: it ended early, or the consumer is gone.
-    if (code === 409 && !/max.?bytes/i.test(msg.headers?.description ?? '')) return this.#reopen(RETRY_MS);
-    if (code === 503) return this.#reopen(RETRY_MS);
-    session.asked = 0;
-    this.#pull();
+    if (code === 409 && !/max.?bytes/i.test(msg.headers?.description ?? '')) this.#reopen(RETRY_MS);
+    else if (code === 503) this.#reopen(RETRY_MS);
+    else {
+      session.asked = 0;
+      this.#pull();
+    }
   }
 
   #checkHeartbeat(session: Session): void {

@@ -29,6 +29,11 @@ export interface ShardReader {
   readonly buffered: number;
   /** Messages of the shard that the log holds beyond the buffer, as last heard. */
   readonly pending: number;
+  /**
+   * How often the log was opened: grows with each reconnection. What is read after it grew may come from another log
+   * (a restored one): it has to be recognised again before anything is committed.
+   */
+  readonly sessions: number;
   /** Set when the log is no longer the one that was opened (recreated, or shorter than what was read): no more comes. */
   readonly fault: 'LOG_REPLACED' | 'LOG_TRUNCATED' | undefined;
   close(): void;

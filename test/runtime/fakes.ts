@@ -27,6 +27,10 @@ export class JumpClock implements Clock {
     return this.ms;
   }
 
+  elapsedMs(): number {
+    return this.ms;
+  }
+
   async sleep(delayMs: number, signal?: AbortSignal): Promise<void> {
     signal?.throwIfAborted();
     this.slept.push(delayMs);
@@ -192,6 +196,7 @@ export class FakeLog implements EventLogReader {
 export class FakeReader implements ShardReader {
   fault: ShardReader['fault'];
   closed = false;
+  sessions = 1;
   pending = 0;
   readonly #log: FakeLog;
   readonly #shard: number;

@@ -45,6 +45,7 @@ beforeEach(() => {
       shards.delete(shard);
       lost.push(shard);
     },
+    settleDoubts: async () => {},
   };
 });
 
@@ -52,7 +53,16 @@ function own(shard: number): void {
   const revision = store.putShard(shard, { owner: 'me', epoch: 1 });
   const record = store.shard(shard)!;
   const reader = log.open(shard, 0, () => {});
-  shards.set(shard, { shard, record, revision, reader, releasing: false, lastCommitAtMs: 0, checkedAtMs: 0 });
+  shards.set(shard, {
+    shard,
+    record,
+    revision,
+    reader,
+    releasing: false,
+    lastCommitAtMs: 0,
+    checkedAtMs: 0,
+    recognised: 1,
+  });
 }
 
 /** Appends the notes, alternating over the shards unless said otherwise, and applies them in one run. */

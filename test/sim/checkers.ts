@@ -16,25 +16,30 @@ export interface OutboxMark {
   readonly dead: string | undefined;
 }
 
+/**
+ * What is checked of each batch. outcome: only what a user could see, for variants that must be caught by their
+ * consequences. chain: the shard records too. all: also that it holds what its messages make, by their outbox entries.
+ */
+export type Depth = 'outcome' | 'chain' | 'all';
+
 export class Checkers {
   readonly #store: SimStore;
   readonly #log: SimLog;
-  readonly #actorOf: () => Actor;
+  readonly #actor: Actor;
   /** States as a serial application of the committed messages gives them. */
   readonly states = new Map<string, unknown>();
   /** Batches that moved a checkpoint, and the messages in them, by worker. */
   readonly durable = new Map<string, { commits: number; messages: number }>();
   /** Log messages as they were when they were appended: purged ones are still known here. */
   readonly history = new Map<string, LogMessage>();
-  /** Only what a user would see is checked: for variants that must be caught by their consequences. */
-  readonly outcomeOnly: boolean;
+  readonly depth: Depth;
   readonly #outboxIds = new Set<string>();
 
-  constructor(store: SimStore, log: SimLog, actorOf: () => Actor, outcomeOnly = false) {
+  constructor(store: SimStore, log: SimLog, actor: Actor, depth: Depth) {
     this.#store = store;
     this.#log = log;
-    this.#actorOf = actorOf;
-    this.outcomeOnly = outcomeOnly;
+    this.#actor = actor;
+    this.depth = depth;
     log.onAppend((message) => this.history.set(`${log.createdAt} ${message.sequence}`, message));
     store.onApplied((batch) => this.#check(batch));
   }
@@ -50,21 +55,35 @@ export class Checkers {
     if (batch.by === 'setup') return;
     const shards = shardWrites(batch.writes);
     const marks = outboxMarks(batch.writes);
-    this.#count(batch, marks);
+    this.#count(batch, shards);
     for (const write of batch.writes) if (write.kind === 'append') this.#checkOutboxId(write.key);
     this.#checkDuties(batch.writes);
-    if (this.outcomeOnly) return;
+    if (this.depth === 'outcome') return;
     for (const [shard, after] of shards) this.#checkChain(batch, shard, after, marks);
+    if (this.depth === 'chain') return;
     for (const mark of marks) {
       if (!shards.has(mark.shard)) this.#fail(`message ${mark.sequence} was applied without its checkpoint`);
     }
     this.#checkSerial(batch, marks);
   }
 
-  #count(batch: AppliedBatch, marks: readonly OutboxMark[]): void {
-    if (marks.length === 0) return;
+  #count(batch: AppliedBatch, shards: ReadonlyMap<number, ShardRecord>): void {
+    let messages = 0;
+    for (const [shard, after] of shards)
+      messages += this.due(shard, this.#shardBefore(batch, shard).seq, after.seq).length;
+    if (messages === 0) return;
     const known = this.durable.get(batch.by) ?? { commits: 0, messages: 0 };
-    this.durable.set(batch.by, { commits: known.commits + 1, messages: known.messages + marks.length });
+    this.durable.set(batch.by, { commits: known.commits + 1, messages: known.messages + messages });
+  }
+
+  /** Messages of a shard after one checkpoint, up to another. */
+  due(shard: number, after: number, upTo: number): readonly number[] {
+    const due: number[] = [];
+    for (const message of this.history.values()) {
+      if (message.shard === shard && message.sequence > after && message.sequence <= upTo)
+        due.push(message.sequence);
+    }
+    return due;
   }
 
   /** One of each pair is on duty, at every moment. */
@@ -113,7 +132,7 @@ export class Checkers {
       if (after.commitId !== before.commitId) this.#fail(`commit id changed by a claim or release: ${where}`);
     } else if (after.commitId === before.commitId)
       this.#fail(`checkpoint moved under an old commit id: ${where}`);
-    this.#checkSpan(shard, before, after, marks, where);
+    if (this.depth === 'all') this.#checkSpan(shard, before, after, marks, where);
     if (after.fingerprint?.hash !== before.fingerprint?.hash) this.#checkFingerprint(after, where);
   }
 
@@ -126,12 +145,7 @@ export class Checkers {
     where: string,
   ): void {
     const named = marks.filter((mark) => mark.shard === shard).map((mark) => mark.sequence);
-    const due: number[] = [];
-    for (const message of this.history.values()) {
-      if (message.shard === shard && message.sequence > before.seq && message.sequence <= after.seq) {
-        due.push(message.sequence);
-      }
-    }
+    const due = this.due(shard, before.seq, after.seq);
     if (named.join() !== due.join()) this.#fail(`applied [${named}] where [${due}] was due: ${where}`);
   }
 
@@ -146,7 +160,7 @@ export class Checkers {
 
   /** The states that the batch stored are those that its messages give when applied one after another. */
   #checkSerial(batch: AppliedBatch, marks: readonly OutboxMark[]): void {
-    const actor = this.#actorOf();
+    const actor = this.#actor;
     const touched = new Set<string>();
     for (const mark of marks) {
       if (mark.dead !== undefined) continue;

@@ -5,7 +5,7 @@ import { build, converged, type Run, type SimResult } from './simulate.ts';
 import { toBytes } from './tally-model.ts';
 import { EPOCH_MS } from './world.ts';
 
-export type Disaster = 'replaced' | 'truncated' | 'purged';
+export type Disaster = 'replaced' | 'truncated' | 'purged' | 'overtaken';
 
 const CALM_MS = 30_000;
 const AFTERMATH_MS = 20_000;
@@ -19,7 +19,8 @@ export async function disaster(seed: number, kind: Disaster, traceLines = TRACE_
   send(run, 40);
   const calm = await world.run(() => failed() || converged(run), EPOCH_MS + CALM_MS);
   if (calm !== 'done') world.violate(`not converged before the disaster: ${calm}`);
-  const doomed = strike(run, kind);
+  if (kind === 'overtaken') await overtake(run);
+  const doomed = kind === 'overtaken' ? [] : strike(run, kind);
   const frozen = new Map(doomed.map((shard) => [shard, checkpoint(run, shard)]));
   await world.run(failed, world.nowMs + AFTERMATH_MS);
   for (const [shard, seq] of frozen) {
@@ -27,7 +28,9 @@ export async function disaster(seed: number, kind: Disaster, traceLines = TRACE_
     if (!isHalted(run, shard)) world.violate(`shard ${shard} stopped without an alarm`);
   }
   for (let shard = 0; shard < run.shards; shard++) {
-    const behind = !frozen.has(shard) && checkpoint(run, shard) < log.lastSequenceOf(shard);
+    if (hasLost(run, shard) && !isHalted(run, shard))
+      world.violate(`shard ${shard} lost messages without an alarm`);
+    const behind = !isHalted(run, shard) && checkpoint(run, shard) < log.lastSequenceOf(shard);
     if (behind) world.violate(`shard ${shard} is sound and did not go on`);
   }
   return {
@@ -52,7 +55,7 @@ function isHalted({ fleet }: Run, shard: number): boolean {
 }
 
 /** Does it, and says which shards must stop. */
-function strike(run: Run, kind: Disaster): readonly number[] {
+function strike(run: Run, kind: Exclude<Disaster, 'overtaken'>): readonly number[] {
   const { world, server, log, checkers, fleet, shards } = run;
   const all = Array.from({ length: shards }, (_, shard) => shard);
   const applied = all.filter((shard) => checkpoint(run, shard) > 0);
@@ -80,6 +83,19 @@ function strike(run: Run, kind: Disaster): readonly number[] {
       return all.filter((shard) => checkpoint(run, shard) < log.lastSequence);
     }
   }
+}
+
+/** Purges what workers that run have not read yet. */
+async function overtake(run: Run): Promise<void> {
+  const { world, log } = run;
+  send(run, 400);
+  await world.run(() => false, world.nowMs + world.between(1, 60));
+  log.purge(log.lastSequence - world.between(0, 10));
+}
+
+/** Whether messages of the shard are gone that were never applied. */
+function hasLost(run: Run, shard: number): boolean {
+  return run.checkers.due(shard, checkpoint(run, shard), run.log.firstSequence - 1).length > 0;
 }
 
 /** What comes into the changed log: nothing, little, or more than was lost, before or after the workers are back. */

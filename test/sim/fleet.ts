@@ -108,7 +108,7 @@ export class Fleet {
 
   #port(process: SimProcess): RecordStore {
     const port = simRecordStore(this.#store, process);
-    return this.#checkers.outcomeOnly ? port : watchProvenance(port, this.#store, process);
+    return this.#checkers.depth === 'outcome' ? port : watchProvenance(port, this.#store, process);
   }
 
   /** Drains a worker; it must be done soon after its deadline. */

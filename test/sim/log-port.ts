@@ -59,6 +59,8 @@ class SimShardReader implements ShardReader {
   #fetching = false;
   #closed = false;
   pending = 0;
+  sessions = 0;
+  #opened = false;
   fault: 'LOG_REPLACED' | 'LOG_TRUNCATED' | undefined;
 
   constructor(
@@ -101,6 +103,7 @@ class SimShardReader implements ShardReader {
     if (this.#closed) return;
     this.#log.world.mark('log.reader opened again');
     this.#fetching = false;
+    this.#opened = false;
     this.#fetch();
   }
 
@@ -133,6 +136,8 @@ class SimShardReader implements ShardReader {
     if (this.#closed || this.fault) return;
     this.#fetching = false;
     this.fault = this.#faultOf();
+    if (!this.#opened) this.sessions += 1;
+    this.#opened = true;
     if (!this.fault) this.#accept(messages, pending);
     if (this.fault || messages.length > 0) this.#onReadable();
     if (this.pending > 0) this.#fetch();

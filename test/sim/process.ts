@@ -1,7 +1,7 @@
 // A simulated process: its clock, its connection to the server, and how it can be paused (SIGSTOP), cut off or crashed.
 // Everything that reaches it comes through `deliver`; a crashed process is never woken again.
 import type { Clock } from '../../shared/kernel/clock.ts';
-import type { World } from './world.ts';
+import { EPOCH_MS, type World } from './world.ts';
 
 export interface Rpc<T> {
   readonly label: string;
@@ -198,6 +198,8 @@ export class SimProcess {
 
   readonly clock: Clock = {
     nowMs: () => this.world.nowMs + this.skewMs,
+    elapsedMs: () => this.world.nowMs - EPOCH_MS,
+    elapsedMs: () => this.world.nowMs,
     sleep: (delayMs, signal) =>
       new Promise((resolve, reject) => {
         if (this.state === 'crashed') return;

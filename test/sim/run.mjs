@@ -1,4 +1,4 @@
-// Runs the simulation by hand: npm run sim -- --seed 17 | --seeds 1..2000 [--trace 200] [--disaster replaced|truncated|purged]
+// Runs the simulation by hand: npm run sim -- --seed 17 | --seeds 1..2000 [--trace 200] [--disaster replaced|truncated|purged|overtaken | --profiles]
 // vitest compiles the sources; this script only turns flags into what sim.seeds.test.ts reads.
 import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
@@ -10,19 +10,20 @@ const { values } = parseArgs({
     seeds: { type: 'string' },
     trace: { type: 'string' },
     disaster: { type: 'string' },
+    profiles: { type: 'boolean' },
   },
 });
 const seeds = values.seeds ?? (values.seed === undefined ? undefined : `${values.seed}..${values.seed}`);
 if (!/^\d+\.\.\d+$/.test(seeds ?? '')) {
   console.error(
-    'usage: npm run sim -- --seed N | --seeds A..B [--trace LINES] [--disaster replaced|truncated|purged]',
+    'usage: npm run sim -- --seed N | --seeds A..B [--trace LINES] [--disaster replaced|truncated|purged|overtaken | --profiles]',
   );
   process.exit(2);
 }
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const { status } = spawnSync(
   process.execPath,
-  ['node_modules/vitest/vitest.mjs', 'run', 'test/sim/seeds.test.ts', '--reporter=dot', '--silent=false'],
+  ['node_modules/vitest/vitest.mjs', 'run', 'test/sim/seeds.test.ts', '--reporter=default', '--silent=false'],
   {
     cwd: root,
     stdio: 'inherit',
@@ -31,6 +32,7 @@ const { status } = spawnSync(
       SIM_SEEDS: seeds,
       SIM_TRACE: values.trace ?? '40',
       SIM_DISASTER: values.disaster ?? '',
+      SIM_PROFILES: values.profiles ? '1' : '0',
     },
   },
 );

@@ -1,27 +1,34 @@
 // Seeds asked for by hand (`npm run sim`), as many as wanted; nothing to do in an ordinary test run.
 import { expect, test } from 'vitest';
 import { type Disaster, disaster } from './disaster.ts';
+import { profileScenario } from './profile-scenario.ts';
 import { addMarks, failureReport } from './report.ts';
-import { simulate } from './simulate.ts';
+import { type SimResult, simulate } from './simulate.ts';
 
 const range = process.env.SIM_SEEDS;
+
+const kind = process.env.SIM_DISASTER ?? '';
+const profiles = process.env.SIM_PROFILES === '1';
+const flags = kind !== '' ? ` --disaster ${kind}` : profiles ? ' --profiles' : '';
+
+function runSeed(seed: number, traceLines: number): Promise<SimResult> {
+  if (kind !== '') return disaster(seed, kind as Disaster, traceLines);
+  return simulate({ seed, traceLines, ...(profiles ? { scenario: profileScenario } : {}) });
+}
 
 test.runIf(range !== undefined)(
   `seeds ${range}`,
   async () => {
     const [from, to] = range!.split('..').map(Number) as [number, number];
     const traceLines = Number(process.env.SIM_TRACE ?? 40);
-    const kind = process.env.SIM_DISASTER;
     const marks = new Map<string, number>();
     const failed: number[] = [];
     for (let seed = from; seed <= to; seed++) {
-      const result = kind
-        ? await disaster(seed, kind as Disaster, traceLines)
-        : await simulate({ seed, traceLines });
+      const result = await runSeed(seed, traceLines);
       addMarks(marks, result.marks);
       if (result.violations.length === 0) continue;
       failed.push(seed);
-      console.error(failureReport(result, kind ? ` --disaster ${kind}` : ''));
+      console.error(failureReport(result, flags));
     }
     console.info(
       [...marks]

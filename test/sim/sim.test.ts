@@ -2,12 +2,15 @@
 // disasters of the log, and the proof that the rare branches were taken.
 import { describe, expect, test } from 'vitest';
 import { type Disaster, disaster } from './disaster.ts';
+import { profileScenario } from './profile-scenario.ts';
 import { addMarks, failureReport } from './report.ts';
 import { simulate } from './simulate.ts';
+import { tallyScenario } from './tally-scenario.ts';
 import * as variants from './variants.ts';
 
 const SEEDS = 500;
 const SLICE = 50;
+const PROFILE_SEEDS = 60;
 const VARIANT_SEEDS_MAX = 60;
 const DISASTER_SEEDS = 40;
 const TIMEOUT_MS = 120_000;
@@ -70,6 +73,19 @@ async function runSeeds(from: number, to: number): Promise<void> {
   }
 }
 
+describe('the profile actor', () => {
+  test(
+    `${PROFILE_SEEDS} seeds`,
+    async () => {
+      for (let seed = 1; seed <= PROFILE_SEEDS; seed++) {
+        const result = await simulate({ seed, scenario: profileScenario });
+        if (result.violations.length > 0) expect.fail(failureReport(result, ' --profiles'));
+      }
+    },
+    TIMEOUT_MS,
+  );
+});
+
 test('a seed gives the same run twice', async () => {
   for (const seed of [3, 14, 159]) {
     const [first, second] = [await simulate({ seed }), await simulate({ seed })];
@@ -100,8 +116,9 @@ describe('broken variants are caught', () => {
 });
 
 async function expectCaught(wrapStore: variants.Variant, outcomeOnly: boolean): Promise<void> {
+  const scenario = tallyScenario({ mostlyDuties: wrapStore === variants.guardLeftOut });
   for (let seed = 1; seed <= VARIANT_SEEDS_MAX; seed++) {
-    const { violations } = await simulate({ seed, wrapStore, outcomeOnly });
+    const { violations } = await simulate({ seed, wrapStore, outcomeOnly, scenario });
     if (violations.length > 0) return;
   }
   expect.fail(`not caught in ${VARIANT_SEEDS_MAX} seeds`);
@@ -112,6 +129,7 @@ describe('a log that is not the one that was read stops the shard with an alarm'
     replaced: ['worker.halted LOG_REPLACED'],
     truncated: ['worker.halted LOG_TRUNCATED', 'worker.halted LOG_REPLACED'],
     purged: ['worker.halted LOG_TRUNCATED'],
+    overtaken: ['worker.halted LOG_TRUNCATED'],
   };
   for (const kind of Object.keys(codes) as Disaster[]) {
     test(kind, () => expectHalts(kind, codes[kind]), TIMEOUT_MS);

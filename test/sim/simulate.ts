@@ -10,12 +10,10 @@ import { Fleet } from './fleet.ts';
 import { SimLog } from './log.ts';
 import { simEventLogAppender } from './log-port.ts';
 import { SimMembers } from './membership.ts';
-import { judge } from './oracle.ts';
 import { SimProcess, SimServer } from './process.ts';
+import { NEWEST_CONFIG, type Scenario } from './scenario.ts';
 import { SimStore } from './store.ts';
-import { createTallyActor } from './tally.ts';
-import { toBytes } from './tally-model.ts';
-import { drawWorkload } from './workload.ts';
+import { tallyScenario } from './tally-scenario.ts';
 import { EPOCH_MS, World } from './world.ts';
 
 export interface SimOptions {
@@ -28,6 +26,8 @@ export interface SimOptions {
   /** A calm world: the ports do as they should. */
   readonly noFaults?: boolean;
   readonly shards?: number;
+  /** The toy actor's, if not said otherwise. */
+  readonly scenario?: Scenario;
   /** Trace lines of the result. */
   readonly traceLines?: number;
 }
@@ -48,10 +48,7 @@ const CHAOS_MS = 8000;
 const CONVERGE_MS = 60_000;
 /** After this long nothing that was sent before is still under way. */
 const SETTLE_MS = 8000;
-const NEWEST_CONFIG = 2;
 const TRACE_LINES = 40;
-/** More than one batch takes. */
-const MESSAGES_OF_A_BURST = 1200;
 
 export async function simulate(options: SimOptions): Promise<SimResult> {
   const run = build(options);
@@ -84,10 +81,12 @@ export function build(options: SimOptions) {
   const members = new SimMembers(server);
   const drawnShards = world.pick([1, 2, 4, 8]);
   const shards = options.shards ?? drawnShards;
-  const newestActor = createTallyActor(NEWEST_CONFIG);
-  const checkers = new Checkers(store, log, () => newestActor, options.outcomeOnly);
+  const scenario = options.scenario ?? tallyScenario();
+  const newestActor = scenario.actor(NEWEST_CONFIG, shards);
+  const depth = options.outcomeOnly ? 'outcome' : scenario.marksEachMessage ? 'all' : 'chain';
+  const checkers = new Checkers(store, log, newestActor, depth);
   const fleet = new Fleet(
-    { store, log, members, checkers, actor: createTallyActor(world.pick([1, NEWEST_CONFIG])) },
+    { store, log, members, checkers, actor: scenario.actor(world.pick([1, NEWEST_CONFIG]), shards) },
     {
       shards,
       residentBytesMax: world.pick([1500, 20_000, 10_000_000]),
@@ -99,27 +98,23 @@ export function build(options: SimOptions) {
       wrapStore: options.wrapStore ?? ((port) => port),
     },
   );
-  store.apply('setup', [{ kind: 'put', key: 'p.damaged', value: Buffer.from('{damaged'), expect: 0 }]);
+  const { damagedKey } = scenario;
+  if (damagedKey) {
+    store.apply('setup', [{ kind: 'put', key: damagedKey, value: Buffer.from('{damaged'), expect: 0 }]);
+  }
   world.faults = options.noFaults ? NO_FAULTS : { ...drawFaults(world), ...options.faults };
-  return { world, server, log, store, copies, members, shards, checkers, fleet, newestActor };
+  return { world, server, log, store, copies, members, shards, checkers, fleet, newestActor, scenario };
 }
 
 /** Clients send, workers work, chaos reigns. */
 async function live(run: Run): Promise<void> {
   const { world, server, log, store, fleet, shards } = run;
-  const shape = {
-    messages: world.chance(0.04) ? MESSAGES_OF_A_BURST : world.pick([30, 80, 150]),
-    shards,
-    spanMs: world.pick([200, 4000, CHAOS_MS]),
-    names: world.pick([2, 6, 20]),
-    configVersionMax: NEWEST_CONFIG,
-    mostlyDuties: world.chance(0.1),
-  };
   const gateway = new SimProcess(server, 'gateway');
   const appender = simEventLogAppender(log, gateway);
-  for (const { atMs, shard, message } of drawWorkload(world, shape)) {
+  const spanMs = world.pick([200, 4000, CHAOS_MS]);
+  for (const { atMs, shard, payload } of run.scenario.draw(world, shards, spanMs)) {
     world.after(atMs, '', () => {
-      void sendUntilTaken(appender, gateway, shard, toBytes(message));
+      void sendUntilTaken(appender, gateway, shard, payload);
     });
   }
   const workers = world.between(1, 3);
@@ -143,7 +138,7 @@ async function sendUntilTaken(
 
 /** Ends all faults; everything must then be applied soon. Says how soon, in ms. */
 async function healAndConverge(run: Run): Promise<number> {
-  const { world, fleet, log, store } = run;
+  const { world, fleet, log } = run;
   if (world.violations.length > 0) return 0;
   world.trace('heal');
   world.faults = NO_FAULTS;
@@ -164,7 +159,8 @@ async function healAndConverge(run: Run): Promise<number> {
     world.violate(`not converged: ${unfinished(run)}`);
     return tookMs;
   }
-  for (const text of judge(store, run.copies, run.checkers.history.values())) world.violate(text);
+  const history = run.checkers.history.values();
+  for (const text of run.scenario.judge({ ...run, history })) world.violate(text);
   if (log.lastSequence === 0) world.violate('nothing was sent');
   return tookMs;
 }
@@ -174,7 +170,7 @@ export function converged(run: Run): boolean {
   return unfinished(run) === '';
 }
 
-function unfinished({ log, store, copies, shards }: Run): string {
+function unfinished({ log, store, copies, shards, scenario }: Run): string {
   for (let shard = 0; shard < shards; shard++) {
     const stored = store.latest(`s.${shard}`)?.value;
     const seq = stored ? decodeShardRecord(stored).seq : 0;
@@ -182,7 +178,7 @@ function unfinished({ log, store, copies, shards }: Run): string {
       return `shard ${shard} is at ${seq} of ${log.lastSequenceOf(shard)}, ${stored ? JSON.stringify(decodeShardRecord(stored)) : 'unclaimed'}`;
     }
   }
-  if (store.armed > 0) return `${store.armed} alarm clocks have not rung`;
+  if (scenario.alarmsRing && store.armed > 0) return `${store.armed} alarm clocks have not rung`;
   return copies.settled ? '' : 'the outbox is not copied';
 }
 

@@ -1,6 +1,8 @@
 import { writeFileSync } from 'node:fs';
 import { test } from 'vitest';
+import { profileScenario } from './profile-scenario.ts';
 import { simulate } from './simulate.ts';
+import { tallyScenario } from './tally-scenario.ts';
 import * as variants from './variants.ts';
 
 test('try', async () => {
@@ -12,7 +14,11 @@ test('try', async () => {
     messages = 0;
   for (let seed = from; seed <= to; seed++) {
     const t = Date.now();
-    const r = await simulate({ seed, traceLines: to === from ? 1e6 : 40 });
+    const r = await simulate({
+      seed,
+      ...(process.env.PROFILES ? { scenario: profileScenario } : {}),
+      traceLines: to === from ? 1e6 : 40,
+    });
     if (r.convergedMs > 16000) console.log('CONV', seed, r.convergedMs);
     steps += r.steps;
     messages += r.messages;
@@ -38,7 +44,12 @@ test.runIf(process.env.VARIANTS)(
         let why = '';
         if (process.env.VARIANTS !== '1' && name !== process.env.VARIANTS) continue;
         for (let seed = 1; seed <= 60; seed++) {
-          const r = await simulate({ seed, wrapStore, outcomeOnly });
+          const r = await simulate({
+            seed,
+            wrapStore,
+            outcomeOnly,
+            scenario: tallyScenario({ mostlyDuties: name === 'guardLeftOut' }),
+          });
           if (r.violations.length) {
             caught++;
             first ||= seed;

@@ -32,9 +32,9 @@ export function checkMeaning(raw: RawSegment, source: SourceMap): readonly Confi
   }
   check.sharedNamespace(raw);
   const events = (raw.events ?? []).map(({ name }) => name);
-  raw.events?.forEach(({ when }, i) => check.expression(when, ['events', i, 'when']));
-  raw.audiences?.forEach(({ when }, i) => check.expression(when, ['audiences', i, 'when']));
-  raw.attributes?.forEach((attribute, i) => check.attribute(attribute, ['attributes', i], events));
+  raw.events?.forEach(({ when }, i) => void check.expression(when, ['events', i, 'when']));
+  raw.audiences?.forEach(({ when }, i) => void check.expression(when, ['audiences', i, 'when']));
+  raw.attributes?.forEach((attribute, i) => void check.attribute(attribute, ['attributes', i], events));
   const destinations = (raw.destinations ?? []).map(({ name }) => name);
   raw.activations?.forEach((activation, i) => {
     if (activation.payload) check.template(activation.payload, ['activations', i, 'payload']);
@@ -49,8 +49,8 @@ export function checkMeaning(raw: RawSegment, source: SourceMap): readonly Confi
     check.reference(activate, activations, 'activation', ['triggers', i, 'activate']);
   });
   const keyNames = keys.map(({ name }) => name);
-  raw.batch?.tables.forEach(({ key }, i) =>
-    check.reference(key, keyNames, 'stitching key', ['batch', 'tables', i, 'key']),
+  raw.batch?.tables.forEach(
+    ({ key }, i) => void check.reference(key, keyNames, 'stitching key', ['batch', 'tables', i, 'key']),
   );
   return check.problems;
 }
@@ -89,7 +89,9 @@ class MeaningCheck {
         take(name, 'an aggregate', ['attributes', i, 'aggregate', name]);
       }
     });
-    raw.batch?.tables.forEach(({ name }, i) => take(name, 'a batch table', ['batch', 'tables', i, 'name']));
+    raw.batch?.tables.forEach(
+      ({ name }, i) => void take(name, 'a batch table', ['batch', 'tables', i, 'name']),
+    );
   }
 
   attribute(

@@ -38,8 +38,8 @@ export function findUnsupported(raw: RawSegment, source: SourceMap): readonly Co
       refuse([...path, 'type'], `the attribute type '${attribute.type}'`);
     else refuseFields(attribute, ATTRIBUTE_FIELDS, path);
   });
-  raw.activations?.forEach((activation, i) =>
-    refuseFields(activation, ACTIVATION_FIELDS, ['activations', i]),
-  );
+  raw.activations?.forEach((activation, i) => {
+    refuseFields(activation, ACTIVATION_FIELDS, ['activations', i]);
+  });
   return problems;
 }

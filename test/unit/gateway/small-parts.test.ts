@@ -78,6 +78,7 @@ describe('withDeadline', () => {
     let aborted = 0;
     const clock = {
       nowMs: () => 0,
+      elapsedMs: () => 0,
       sleep: (_ms: number, signal?: AbortSignal) =>
         new Promise<void>((_resolve, reject) => {
           signal?.addEventListener('abort', () => {

@@ -22,7 +22,9 @@ async function* rowsOf(count: number, brokenAt: readonly number[] = []): AsyncGe
 function harness(outcome: (batch: number) => SendOutcome = () => ACCEPTED) {
   let nowMs = 0;
   const clock: Clock = {
-    nowMs: () => nowMs,
+    nowMs: () => 0,
+    elapsedMs: () => nowMs,
+    elapsedMs: () => nowMs,
     async sleep(ms) {
       nowMs += ms;
     },

@@ -10,7 +10,9 @@ function harness(answers: readonly (Answer | Error)[]) {
   const waits: number[] = [];
   const deps = {
     clock: {
-      nowMs: () => nowMs,
+      nowMs: () => 0,
+      elapsedMs: () => nowMs,
+      elapsedMs: () => nowMs,
       async sleep(ms: number) {
         nowMs += ms;
       },

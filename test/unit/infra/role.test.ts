@@ -9,13 +9,15 @@ const NEVER = new Promise<never>(() => {});
 /** Never lets time pass; rejects when aborted, as the real one does. */
 const frozen: Clock = {
   nowMs: () => 0,
+  elapsedMs: () => 0,
+  elapsedMs: () => 0,
   sleep: (_ms, signal) =>
     new Promise((_, reject) =>
       signal?.addEventListener('abort', () => reject(signal.reason), { once: true }),
     ),
 };
 /** Every wait is over at once. */
-const hasty: Clock = { nowMs: () => 0, sleep: async () => {} };
+const hasty: Clock = { nowMs: () => 0, elapsedMs: () => 0, sleep: async () => {} };
 
 function role(given: Partial<RunningRole> = {}): { role: RunningRole; stopped: () => number } {
   let stops = 0;

@@ -1,0 +1,172 @@
+// The real profile actor under customers who are seen by device, mail address and customer id, partly together: who
+// they are comes out only when two keys meet in one event. The account at the end is made from the events alone.
+import { routingKeyFor } from '../../actors/identity/keys.ts';
+import { createProfileActor } from '../../actors/profile/actor.ts';
+import type { Link, Profile, Redirect } from '../../actors/profile/profile.ts';
+import { decodeRecord } from '../../actors/profile/record-codec.ts';
+import { viewProfile } from '../../actors/profile/view.ts';
+import { parseSegmentConfig } from '../../shared/contract/config/parse.ts';
+import type { CustomerEvent, LogEnvelope } from '../../shared/contract/event.ts';
+import { recordKeys } from '../../shared/contract/names.ts';
+import type { Activation } from '../../shared/contract/outbox.ts';
+import { shardOf } from '../../shared/contract/routing.ts';
+import type { Outcome, Scenario, SentMessage } from './scenario.ts';
+import type { SimStore } from './store.ts';
+import type { World } from './world.ts';
+
+const CONFIG = `
+segment: sim
+stitching:
+  keys:
+    - { name: customer_id, limit: 1 }
+    - { name: email, limit: 20, normalize: [trim, lowercase] }
+    - { name: device, kind: device, limit: 100 }
+events:
+  - { name: viewed, when: 'event.name == "viewed"' }
+  - { name: bought, when: 'event.name == "bought"' }
+attributes:
+  - { name: views, type: counter, total: true, on: viewed }
+  - { name: spent, type: counter, total: true, on: bought, by: event.properties.price }
+  - { name: last_item, type: single, on: bought, value: event.properties.item }
+activations:
+  - { name: thanks, payload: { item: '{{ event.properties.item }}' } }
+triggers:
+  - { name: bought_something, on: bought, activate: thanks }
+`;
+
+const parsed = parseSegmentConfig(CONFIG);
+if (parsed.kind !== 'ok') throw new Error(JSON.stringify(parsed.problems));
+const { config } = parsed;
+
+export const profileScenario: Scenario = {
+  marksEachMessage: false,
+  damagedKey: undefined,
+  alarmsRing: false,
+  actor: (configVersion, shards) => createProfileActor(config, { shards, configVersion }),
+  draw: drawEvents,
+  judge: judgeProfiles,
+};
+
+function drawEvents(world: World, shards: number, spanMs: number): readonly SentMessage[] {
+  const people = world.pick([1, 3, 12]);
+  const count = world.pick([30, 80, 150]);
+  const sent: SentMessage[] = [];
+  for (let i = 0; i < count; i++) {
+    const event = drawEvent(world, people, `m${i}`);
+    const shard = shardOf(routingKeyFor(config, event), shards);
+    const envelope: LogEnvelope = { v: 1, type: 'event', event };
+    const payload = Buffer.from(JSON.stringify(envelope));
+    const times = world.chance(0.05) ? 2 : 1;
+    for (let time = 0; time < times; time++) sent.push({ atMs: world.between(0, spanMs), shard, payload });
+  }
+  return sent.sort((a, b) => a.atMs - b.atMs);
+}
+
+/** A person has one customer id, two mail addresses and three devices; an event shows one or two of them. */
+function drawEvent(world: World, people: number, messageId: string): CustomerEvent {
+  const person = world.between(0, people - 1);
+  const all = {
+    customer_id: `c${person}`,
+    email: `P${person}.${world.between(0, 1)}@example.org`,
+    device: `d${person}-${world.between(0, 2)}`,
+  };
+  const shown = world.pick([
+    ['device'],
+    ['device'],
+    ['email'],
+    ['device', 'email'],
+    ['customer_id', 'device'],
+  ] as const);
+  const keys = Object.fromEntries(shown.map((name) => [name, all[name]]));
+  const name = world.pick(['viewed', 'viewed', 'bought']);
+  const properties = { price: world.between(1, 500) / 100, item: messageId };
+  return { messageId, name, keys, properties, timestampMs: undefined, table: undefined };
+}
+
+interface Customer {
+  readonly keys: Set<string>;
+  readonly events: CustomerEvent[];
+}
+
+/** Customers as the events show them: keys that met in an event belong together. */
+function customersOf(events: Iterable<CustomerEvent>): Set<Customer> {
+  const byKey = new Map<string, Customer>();
+  for (const event of events) {
+    const keys = Object.entries(event.keys).map(([name, value]) => `${name} ${value.toLowerCase()}`);
+    const met = new Set(keys.flatMap((key) => byKey.get(key) ?? []));
+    const customer: Customer = { keys: new Set(keys), events: [event] };
+    for (const other of met) {
+      for (const key of other.keys) customer.keys.add(key);
+      customer.events.push(...other.events);
+    }
+    for (const key of customer.keys) byKey.set(key, customer);
+  }
+  return new Set(byKey.values());
+}
+
+function judgeProfiles({ store, copies, history }: Outcome): readonly string[] {
+  const wrong: string[] = [];
+  const events = new Map<string, CustomerEvent>();
+  for (const { payload } of history) {
+    const envelope = JSON.parse(Buffer.from(payload).toString()) as LogEnvelope;
+    if (envelope.type === 'event') events.set(envelope.event.messageId, envelope.event);
+  }
+  const ids = new Set<string>();
+  for (const customer of customersOf(events.values())) wrong.push(...judgeCustomer(store, customer, ids));
+  const live = store.keys('p.').filter((key) => read(store, key)?.kind === 'profile');
+  if (live.length !== ids.size) wrong.push(`${live.length} live profiles for ${ids.size} customers`);
+  for (const { key } of copies.copied.dead) wrong.push(`dead letter ${key}`);
+  const bought = [...events.values()]
+    .filter(({ name }) => name === 'bought')
+    .map(({ messageId }) => messageId);
+  const told = copies.copied.activations.map(
+    ({ value }) => (JSON.parse(Buffer.from(value!).toString()) as Activation).cause.messageId,
+  );
+  if (told.sort().join() !== bought.sort().join())
+    wrong.push(`activations for [${told}], bought [${bought}]`);
+  return wrong;
+}
+
+function judgeCustomer(store: SimStore, { keys, events }: Customer, ids: Set<string>): string[] {
+  const found = [...keys].map((key) => profileOf(store, ...(key.split(' ') as [string, string])));
+  const [profile] = found;
+  if (!profile || found.some((other) => other?.id !== profile.id)) {
+    return [`keys ${[...keys]} lead to ${found.map((other) => other?.id)}`];
+  }
+  const wrong = ids.has(profile.id) ? [`profile ${profile.id} is two customers`] : [];
+  ids.add(profile.id);
+  const { attributes } = viewProfile(profile, config, profile.lastEventAtMs);
+  const views = events.filter(({ name }) => name === 'viewed').length;
+  const bought = events.filter(({ name }) => name === 'bought');
+  const spent = bought.reduce((sum, { properties }) => sum + Math.round(Number(properties.price) * 100), 0);
+  if (totalOf(attributes.views) !== views)
+    wrong.push(`${profile.id} has ${JSON.stringify(attributes.views)} views, not ${views}`);
+  if (Math.round(totalOf(attributes.spent) * 100) !== spent) {
+    wrong.push(`${profile.id} spent ${JSON.stringify(attributes.spent)}, not ${spent / 100}`);
+  }
+  if (bought.length > 0 && !bought.some(({ messageId }) => messageId === attributes.last_item)) {
+    wrong.push(`${profile.id} bought ${attributes.last_item} last, which nobody did`);
+  }
+  return wrong;
+}
+
+/** A counter with a total and no window is its total. */
+function totalOf(value: unknown): number {
+  if (typeof value === 'number') return value;
+  if (typeof value === 'object' && value !== null && 'total' in value) return Number(value.total);
+  return 0;
+}
+
+function profileOf(store: SimStore, keyName: string, value: string): Profile | undefined {
+  const link = read(store, recordKeys.link(keyName, value)) as Link | undefined;
+  let state = link && read(store, recordKeys.profile(link.profileId));
+  for (let steps = 0; state?.kind === 'redirect' && steps < 100; steps++) {
+    state = read(store, recordKeys.profile((state as Redirect).to));
+  }
+  return state?.kind === 'profile' ? (state as Profile) : undefined;
+}
+
+function read(store: SimStore, key: string): Profile | Redirect | Link | undefined {
+  const value = store.latest(key)?.value;
+  return value ? (decodeRecord(key, value) as Profile | Redirect | Link) : undefined;
+}
