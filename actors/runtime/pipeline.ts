@@ -16,6 +16,8 @@ export interface PipelineDeps extends DecideDeps, CommitDeps {
   readonly lose: (shard: number) => void;
   /** Drops the shards whose log is not the one of their checkpoint, or that are another's by now, if there is doubt. */
   readonly settleDoubts: () => Promise<void>;
+  /** Resolves when the messages are known to be without a gap; shards with one are halted by then. */
+  readonly noGaps: () => Promise<void>;
 }
 
 /** Conflicts on one record before what stands before it goes alone, and then the contested message alone. */
@@ -59,6 +61,8 @@ export async function applyMessages(
       await deps.clock.sleep(WAIT_MS, signal);
       continue;
     }
+    await deps.noGaps();
+    if (stillOwned(deps, decided.plan.works) !== decided.plan.works) continue;
     const sealed = sealOrSplit(deps, actor, decided.plan, run);
     if (sealed) await commitRun(deps, sealed, run, signal);
     run.todo = stillOwned(deps, run.todo);

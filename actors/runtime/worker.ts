@@ -17,6 +17,7 @@ import { type WorkerOptions, workerOptions } from './options.ts';
 import { type ClaimDeps, claimShard, writeShardRecord } from './ownership.ts';
 import { OwnershipTable } from './ownership-table.ts';
 import { applyMessages, type PipelineDeps } from './pipeline.ts';
+import type { Work } from './plan.ts';
 import { Residents } from './residents.ts';
 import { gather, type HaltedShard, type OwnedShard } from './shard.ts';
 import { Wakeup } from './wakeup.ts';
@@ -213,8 +214,12 @@ class ShardWorker implements Worker {
       await this.#settleDoubts();
       const works = gather([...this.#owned.values()], this.#options.batchMessagesMax, this.#turn++);
       if (works.length > 0) {
-        await this.#findGaps();
-        await applyMessages(this.#pipelineDeps(), works, this.#hardStop.signal);
+        const noGaps = this.#findGaps(works);
+        await applyMessages(
+          this.#pipelineDeps(() => noGaps),
+          works,
+          this.#hardStop.signal,
+        );
         continue;
       }
       await this.#checkpointIdle();
@@ -285,15 +290,14 @@ class ShardWorker implements Worker {
   }
 
   /**
-   * A shard that lags reads what is old: if someone purged the log beyond its checkpoint, the reader has jumped over the
-   * gap. Looked at after messages were taken and before they are committed, so what was taken is without a gap if
-   * nothing is missing now.
+   * If someone purged the log beyond a checkpoint, the reader has jumped over the gap without a sign. Looked at after
+   * messages were taken and before they are committed: what was taken is without a gap if nothing is missing now.
    */
-  async #findGaps(): Promise<void> {
-    const lagging = [...this.#owned.values()].filter(({ reader }) => reader.pending + reader.buffered > 0);
-    if (lagging.length === 0) return;
+  async #findGaps(works: readonly Work[]): Promise<void> {
+    const taken = new Set(works.map(({ message }) => message.shard));
     const { firstSequence } = await this.#whenReachable(() => this.#deps.log.state());
-    const gaps = lagging.filter((owned) => firstSequence > owned.record.seq + 1);
+    const shards = [...taken].flatMap((shard) => this.#owned.get(shard) ?? []);
+    const gaps = shards.filter((owned) => firstSequence > owned.record.seq + 1);
     await Promise.all(gaps.map((owned) => this.#recognise(owned)));
   }
 
@@ -354,7 +358,7 @@ class ShardWorker implements Worker {
     return { store, clock, random, telemetry, log, members: this.#members, workerId, backoffMaxMs };
   }
 
-  #pipelineDeps(): PipelineDeps {
+  #pipelineDeps(noGaps: () => Promise<void> = async () => {}): PipelineDeps {
     const { store, clock, random, telemetry } = this.#deps;
     const { workerId, backoffMaxMs } = this.#options;
     return {
@@ -369,6 +373,7 @@ class ShardWorker implements Worker {
       actor: () => this.#actor,
       lose: (shard) => this.#lose(shard),
       settleDoubts: () => this.#settleDoubts(),
+      noGaps,
     };
   }
 }

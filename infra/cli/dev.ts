@@ -3,12 +3,11 @@
 import type { Command } from 'commander';
 import { type DevHandle, parseRoleSettings, type RoleFlags } from '../../shared/settings.ts';
 import { packagePath } from '../package-root.ts';
-import { type RunningDev, runDev } from '../wire.ts';
+import type { RunningDev } from '../wire.ts';
 import { lastDevHandle, writeDevHandle } from './dev-handle.ts';
 import { CommandFailure, EXIT } from './exit.ts';
 import { withExample, withJson, withRoleFlags } from './flags.ts';
 import type { Io } from './io.ts';
-import { runRoleCommand } from './run-role.ts';
 
 export const DEMO_CONFIG = packagePath('infra/demo/shop.yaml');
 
@@ -33,6 +32,10 @@ export function addDev(program: Command, io: Io): void {
       adminKeys: keysOr(given.adminKeys, known?.adminKey),
       writeKeys: keysOr(given.writeKeys, known?.writeKey),
     };
+    const [{ runRoleCommand }, { runDev }] = await Promise.all([
+      import('./run-role.ts'),
+      import('../wire.ts'),
+    ]);
     await runRoleCommand(
       'dev',
       settings,

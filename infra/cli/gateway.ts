@@ -1,10 +1,8 @@
 // `stitchwork gateway`: one gateway process.
 import type { Command } from 'commander';
 import { parseRoleSettings, type RoleFlags } from '../../shared/settings.ts';
-import { runGateway } from '../wire.ts';
 import { withExample, withJson, withRoleFlags, withSegmentFlags } from './flags.ts';
 import type { Io } from './io.ts';
-import { runRoleCommand } from './run-role.ts';
 
 export function addGateway(program: Command, io: Io): void {
   const command = program
@@ -18,6 +16,10 @@ export function addGateway(program: Command, io: Io): void {
   );
   command.action(async (flags: RoleFlags & { json?: boolean }) => {
     const settings = parseRoleSettings(flags, io.env);
+    const [{ runRoleCommand }, { runGateway }] = await Promise.all([
+      import('./run-role.ts'),
+      import('../wire.ts'),
+    ]);
     await runRoleCommand(
       'gateway',
       settings,

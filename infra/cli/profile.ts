@@ -46,6 +46,6 @@ function describeProfile(profile: ProfileAnswer, io: Io): readonly string[] {
     lines.push(`  ${name}: ${typeof value === 'string' ? value : JSON.stringify(value)}`);
   }
   if (profile.mergedFrom?.length)
-    lines.push(io.style.dim(`merged from ${profile.mergedFrom.length} other profiles`));
+    lines.push(io.style.dim(`profiles merged into it: ${profile.mergedFrom.length}`));
   return lines;
 }

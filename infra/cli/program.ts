@@ -1,4 +1,5 @@
-// The command line as a whole: every command, one set of habits (help with an example, exit codes, suggestions).
+// The command line as a whole: every command, one set of habits (help with an example, exit codes, suggestions). What only
+// some commands need (the server's parts, the config compiler) they load when they run, so that the others start fast.
 import { Command } from 'commander';
 import { packageVersion } from '../package-root.ts';
 import { addDead } from './dead.ts';

@@ -1,7 +1,6 @@
 // `stitchwork validate`: every problem of a segment config, with its place. Needs no server.
 import { readFile } from 'node:fs/promises';
 import type { Command } from 'commander';
-import { describeProblem, readSegmentText } from '../segment-files.ts';
 import { CommandFailure, EXIT } from './exit.ts';
 import { withExample, withJson } from './flags.ts';
 import type { Io } from './io.ts';
@@ -17,6 +16,7 @@ export function addValidate(program: Command, io: Io): void {
     'stitchwork validate shop.yaml --json',
   );
   command.action(async (files: readonly string[], flags: { json?: boolean }) => {
+    const { describeProblem, readSegmentText } = await import('../segment-files.ts');
     const results = await Promise.all(
       files.map(async (file) => ({ file, problems: readSegmentText(await readFile(file, 'utf8')).problems })),
     );

@@ -1,10 +1,8 @@
 // `stitchwork worker`: one worker process.
 import type { Command } from 'commander';
 import { parseRoleSettings, type RoleFlags } from '../../shared/settings.ts';
-import { runWorker } from '../wire.ts';
 import { withExample, withJson, withRoleFlags, withSegmentFlags } from './flags.ts';
 import type { Io } from './io.ts';
-import { runRoleCommand } from './run-role.ts';
 
 export function addWorker(program: Command, io: Io): void {
   const command = program
@@ -18,6 +16,10 @@ export function addWorker(program: Command, io: Io): void {
   );
   command.action(async (flags: RoleFlags & { json?: boolean }) => {
     const settings = parseRoleSettings(flags, io.env);
+    const [{ runRoleCommand }, { runWorker }] = await Promise.all([
+      import('./run-role.ts'),
+      import('../wire.ts'),
+    ]);
     await runRoleCommand(
       'worker',
       settings,

@@ -25,7 +25,10 @@ export function tellLife(sources: LifeSources): readonly string[] {
   }
   for (const activation of sources.activations) {
     if (!sources.profileIds.has(activation.profileId)) continue;
-    moments.push({ at: activation.at, text: `activation ${activation.name} fires for profile ${shortId(activation.profileId)}` });
+    moments.push({
+      at: activation.at,
+      text: `activation ${activation.name} fires for profile ${shortId(activation.profileId)}`,
+    });
   }
   return moments.sort((a, b) => a.at.localeCompare(b.at)).map(({ text }) => text);
 }
@@ -42,11 +45,18 @@ function tellEntry(entry: AuditEntry, customer: string, invoiceOf: Map<string, s
   const named = keys.has('customer_id');
   if (entry.facts.some((fact) => fact.kind === 'profile_added')) {
     if (invoice !== undefined) invoiceOf.set(entry.profileId ?? '', invoice);
-    return [`invoice ${invoice} opens profile ${profile}, ${named ? `named customer ${customer} at once` : 'of nobody yet'}`];
+    return [
+      `invoice ${invoice} opens profile ${profile}, ${named ? `named customer ${customer} at once` : 'of nobody yet'}`,
+    ];
   }
-  const merges = entry.facts.filter((fact) => fact.kind === 'profiles_merged').map((fact) => tellMerge(fact, customer, invoiceOf));
+  const merges = entry.facts
+    .filter((fact) => fact.kind === 'profiles_merged')
+    .map((fact) => tellMerge(fact, customer, invoiceOf));
   if (merges.length > 0) return merges;
-  if (named) return [`the last line of invoice ${invoiceOf.get(entry.profileId ?? '')} names customer ${customer}: profile ${profile} is theirs`];
+  if (named)
+    return [
+      `the last line of invoice ${invoiceOf.get(entry.profileId ?? '')} names customer ${customer}: profile ${profile} is theirs`,
+    ];
   return invoice === undefined ? [] : [`invoice ${invoice} of a single line joins profile ${profile}`];
 }
 

@@ -4,10 +4,11 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { segmentNames } from '../../shared/contract/names.ts';
-import { connectNats } from '../../shared/nats/connect.ts';
+import { connectNats, surviveTransportErrors } from '../../shared/nats/connect.ts';
 import { parseRoleSettings } from '../../shared/settings.ts';
 import type { ApiTarget } from '../cli/api-client.ts';
 import type { Io } from '../cli/io.ts';
+import { endWith } from '../cli/nats-context.ts';
 import { lagOf, readStatus } from '../cli/status.ts';
 import { createLog } from '../log.ts';
 import { packagePath } from '../package-root.ts';
@@ -28,6 +29,7 @@ export async function runDemo(
   io: Io,
   options: { readonly json: boolean; readonly logLevel: string },
 ): Promise<boolean> {
+  surviveTransportErrors(endWith(io));
   const folder = await mkdtemp(join(tmpdir(), 'stitchwork-demo-'));
   const flags = {
     config: [packagePath('infra/demo/shop.yaml')],

@@ -177,7 +177,7 @@ export class Slot {
   #arguments(): string[] {
     const { natsUrl } = this.#fleet;
     const common = ['--config', CONFIG, '--nats-url', natsUrl, '--port', String(this.port)];
-    return [MAIN, this.role, ...common, '--log-level', 'debug'];
+    return [MAIN, this.role, ...common, '--log-level', this.role === 'worker' ? 'trace' : 'debug'];
   }
 
   #environment(crashAt: string | undefined): Record<string, string> {

@@ -39,7 +39,8 @@ const CLIENTS = 4;
 const LANES = 3;
 const DRAIN_MS = 120_000;
 const SETTLE_DEADLINE_MS = 120_000;
-const VIOLATIONS_SHOWN = 25;
+/** Of each kind of check. */
+const VIOLATIONS_SHOWN = 8;
 
 export async function runCrash(options: CrashOptions): Promise<CrashOutcome> {
   const folder = mkdtempSync(join(tmpdir(), 'stitchwork-crash-'));
@@ -67,7 +68,7 @@ export async function runCrash(options: CrashOptions): Promise<CrashOutcome> {
     const accepted = [...readJournal(journal), ...canary.accepted];
     const { violations, report } = await judge(fleet, options, { fire, stats, settledMs, accepted });
     const evidence = violations.length > 0 ? evidenceOf(fleet) : '';
-    return { violations: violations.slice(0, VIOLATIONS_SHOWN), report, evidence };
+    return { violations, report, evidence };
   } catch (error) {
     const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
     const status = await statusOf(fleet).catch((cause: unknown) => `no status: ${cause}`);
@@ -175,18 +176,22 @@ async function judge(
       recoveryMs: recoveryOf(fire.struck),
       settledMs,
     };
-    const violations = [
-      ...stats.failures,
-      ...api.violations,
-      ...bucket.violations,
-      ...activations.violations,
-      ...(await checkNamedProfiles(gateways, activations.named, api.idOf)),
-      ...audit.violations,
-      ...(await checkDeadLetters(nc)),
-      ...(await checkAlarms(fleet)),
-      ...errors.map((line) => `error in a log: ${line}`),
-      ...demandsOf(report, options.form),
-    ];
+    const found = {
+      'requests of clients': stats.failures,
+      'dead letters': await checkDeadLetters(nc),
+      alarms: await checkAlarms(fleet),
+      'errors in logs': errors,
+      'profiles by the API': api.violations,
+      'records of the bucket': bucket.violations,
+      activations: activations.violations,
+      'profiles of activations': await checkNamedProfiles(gateways, activations.named, api.idOf),
+      'audit entries': audit.violations,
+      'what the run must have seen': demandsOf(report, options.form),
+    };
+    const violations = Object.entries(found).flatMap(([kind, list]) => [
+      ...list.slice(0, VIOLATIONS_SHOWN).map((text) => `${kind}: ${text.slice(0, 600)}`),
+      ...(list.length > VIOLATIONS_SHOWN ? [`${kind}: ${list.length} in all`] : []),
+    ]);
     return { violations, report };
   } finally {
     await closeQuietly(nc);

@@ -7,7 +7,11 @@ export interface WorkerTally {
   fenced: number;
   unknownOutcomes: number;
   resolved: Record<string, number>;
-  deadLetters: number;
+  /** By code. */
+  deadLetters: Record<string, number>;
+  commits: number;
+  messages: number;
+  slowestCommitMs: number;
   refused: number;
   busy: number;
   halted: number;
@@ -27,6 +31,9 @@ interface Line {
   readonly shard?: number;
   readonly epoch?: number;
   readonly outcome?: string;
+  readonly code?: string;
+  readonly messages?: number;
+  readonly durationMs?: number;
 }
 
 const ERROR_LEVEL = 50;
@@ -60,7 +67,10 @@ function emptyTally(): WorkerTally {
     fenced: 0,
     unknownOutcomes: 0,
     resolved: {},
-    deadLetters: 0,
+    deadLetters: {},
+    commits: 0,
+    messages: 0,
+    slowestCommitMs: 0,
     refused: 0,
     busy: 0,
     halted: 0,
@@ -94,7 +104,12 @@ function count(
       tally.resolved[line.outcome ?? ''] = (tally.resolved[line.outcome ?? ''] ?? 0) + 1;
       return;
     case 'dead letter':
-      tally.deadLetters++;
+      tally.deadLetters[line.code ?? ''] = (tally.deadLetters[line.code ?? ''] ?? 0) + 1;
+      return;
+    case 'committed':
+      tally.commits++;
+      tally.messages += line.messages ?? 0;
+      tally.slowestCommitMs = Math.max(tally.slowestCommitMs, line.durationMs ?? 0);
       return;
     case 'commit refused':
       tally.refused++;

@@ -46,6 +46,7 @@ beforeEach(() => {
       lost.push(shard);
     },
     settleDoubts: async () => {},
+    noGaps: async () => {},
   };
 });
 

@@ -199,7 +199,6 @@ export class SimProcess {
   readonly clock: Clock = {
     nowMs: () => this.world.nowMs + this.skewMs,
     elapsedMs: () => this.world.nowMs - EPOCH_MS,
-    elapsedMs: () => this.world.nowMs,
     sleep: (delayMs, signal) =>
       new Promise((resolve, reject) => {
         if (this.state === 'crashed') return;

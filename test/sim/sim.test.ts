@@ -8,11 +8,11 @@ import { simulate } from './simulate.ts';
 import { tallyScenario } from './tally-scenario.ts';
 import * as variants from './variants.ts';
 
-const SEEDS = 500;
+const SEEDS = 400;
 const SLICE = 50;
 const PROFILE_SEEDS = 60;
 const VARIANT_SEEDS_MAX = 60;
-const DISASTER_SEEDS = 40;
+const DISASTER_SEEDS = 30;
 const TIMEOUT_MS = 120_000;
 
 /** Branches that the seeds together must take: without them the simulation proves little. */

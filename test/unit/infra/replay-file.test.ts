@@ -24,7 +24,6 @@ function harness(outcome: (batch: number) => SendOutcome = () => ACCEPTED) {
   const clock: Clock = {
     nowMs: () => 0,
     elapsedMs: () => nowMs,
-    elapsedMs: () => nowMs,
     async sleep(ms) {
       nowMs += ms;
     },

@@ -12,7 +12,6 @@ function harness(answers: readonly (Answer | Error)[]) {
     clock: {
       nowMs: () => 0,
       elapsedMs: () => nowMs,
-      elapsedMs: () => nowMs,
       async sleep(ms: number) {
         nowMs += ms;
       },

@@ -10,7 +10,6 @@ const NEVER = new Promise<never>(() => {});
 const frozen: Clock = {
   nowMs: () => 0,
   elapsedMs: () => 0,
-  elapsedMs: () => 0,
   sleep: (_ms, signal) =>
     new Promise((_, reject) =>
       signal?.addEventListener('abort', () => reject(signal.reason), { once: true }),
