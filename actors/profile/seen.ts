@@ -80,7 +80,8 @@ export function encodeSeen(seen: Seen): Uint8Array {
 }
 
 export function decodeSeen(bytes: Uint8Array): Seen {
-  const aligned = new Uint32Array(bytes.slice().buffer);
+  // A copy of its own: what comes may be a view into a larger, unaligned buffer.
+  const aligned = new Uint32Array(new Uint8Array(bytes).buffer);
   const chunks: SeenChunk[] = [];
   for (let at = 0; at < aligned.length; at += CHUNK_IDS * STRIDE) {
     chunks.push(aligned.slice(at, at + CHUNK_IDS * STRIDE));

@@ -7,7 +7,7 @@ import type { Member } from './fleet.ts';
 import { build, type Run } from './simulate.ts';
 
 const SHARDS = 16;
-const SEEDS = Array.from({ length: 12 }, (_, index) => index + 1);
+const SEEDS = Array.from({ length: 6 }, (_, index) => index + 1);
 
 interface Owned {
   readonly owner: string | null;

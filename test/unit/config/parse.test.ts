@@ -150,7 +150,7 @@ describe('a wrong file', () => {
     ['an unknown section', 'event: []\n', { code: 'UNKNOWN_FIELD', line: 4, column: 1, suggestion: 'events' }],
     [
       'an unknown field',
-      "events: [{ name: e, wen: 'true' }]\n",
+      "events: [{ name: e, wen: 'true', when: 'true' }]\n",
       { code: 'UNKNOWN_FIELD', line: 4, column: 21, suggestion: 'when' },
     ],
     ['a missing field', 'events: [{ name: e }]\n', { code: 'SHAPE', line: 4, message: "the field 'when' is missing" }],
