@@ -14,6 +14,8 @@ export interface PipelineDeps extends DecideDeps, CommitDeps {
   readonly actor: () => Actor;
   /** Ends the ownership of a shard: another worker has it. */
   readonly lose: (shard: number) => void;
+  /** Most messages of a plan, kept from run to run: small after conflicts. */
+  readonly pace: { cut: number; readonly max: number };
   /** Drops the shards whose log is not the one of their checkpoint, or that are another's by now, if there is doubt. */
   readonly settleDoubts: () => Promise<void>;
   /** Resolves when the messages are known to be without a gap; shards with one are halted by then. */
@@ -44,7 +46,7 @@ export async function applyMessages(
 ): Promise<void> {
   const run: Run = {
     todo: works,
-    cut: works.length,
+    cut: deps.pace.cut,
     contested: false,
     conflicts: new Map(),
     reject: new Map(),
@@ -107,7 +109,9 @@ async function commitRun(deps: PipelineDeps, plan: SealedPlan, run: Run, signal:
     case 'committed':
       await afterCommit(deps, plan, result.revisions, startMs, signal);
       run.todo = run.todo.slice(plan.works.length);
-      run.cut = run.todo.length;
+      // After a conflict plans grow back step by step: a short plan is less likely to meet the other writer again.
+      run.cut = Math.min(deps.pace.max, run.cut * 2);
+      deps.pace.cut = run.cut;
       run.contested = false;
       run.conflicts.clear();
       return;

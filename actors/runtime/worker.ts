@@ -1,5 +1,6 @@
 // A worker: owns shards, feeds their messages through the commit pipeline, gives shards up and takes them over. Generic:
 // it knows records, revisions and batches, and nothing of what they mean.
+import { setMaxListeners } from 'node:events';
 import type { Actor } from '../../shared/contract/actor.ts';
 import { invariant } from '../../shared/kernel/assert.ts';
 import type { Clock } from '../../shared/kernel/clock.ts';
@@ -67,6 +68,7 @@ class ShardWorker implements Worker {
   readonly #attention = new Wakeup();
   /** Aborts everything that still waits when the stop deadline has passed. */
   readonly #hardStop = new AbortController();
+  readonly #pace: { cut: number; readonly max: number };
   readonly #startedAtMs: number;
   #actor: Actor;
   #stopping = false;
@@ -81,9 +83,12 @@ class ShardWorker implements Worker {
     this.#deps = deps;
     this.#options = options;
     this.#actor = deps.actor;
+    // Every shard's waits hang on it.
+    setMaxListeners(0, this.#hardStop.signal);
     this.#startedAtMs = deps.clock.nowMs();
     this.#members = new Members(deps.membership, deps.clock, options);
     this.#table = new OwnershipTable(this.#members, deps.clock, options);
+    this.#pace = { cut: options.batchMessagesMax, max: options.batchMessagesMax };
     this.#residents = new Residents(options.residentBytesMax);
     this.failed = new Promise((resolve) => {
       this.#fail = resolve;
@@ -374,6 +379,7 @@ class ShardWorker implements Worker {
       lose: (shard) => this.#lose(shard),
       settleDoubts: () => this.#settleDoubts(),
       noGaps,
+      pace: this.#pace,
     };
   }
 }

@@ -11,7 +11,7 @@ const options: CrashOptions = {
   form: seconds >= 60 ? 'long' : 'short',
   seed: Number(env.CRASH_SEED ?? Math.floor(Math.random() * 1_000_000)),
   seconds,
-  rate: Number(env.CRASH_RATE ?? 600),
+  rate: Number(env.CRASH_RATE ?? 300),
 };
 
 it(

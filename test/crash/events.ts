@@ -24,7 +24,7 @@ export interface EventsOptions {
 }
 
 /** Customers that a client meets at one time; who is older is more likely to be known by name. */
-const WINDOW = 150;
+const WINDOW = 500;
 /** Events a client sends before the window moves on by one customer. */
 const EVENTS_PER_STEP = 8;
 const BURST_EVERY = 60;

@@ -85,6 +85,27 @@ interface Fire {
   readonly joinsAndLeaves: number;
 }
 
+/** The clients pause while more than this is waiting, so that a busy machine makes the run longer and not different. */
+const LAG_HIGH = 3000;
+const LAG_LOW = 1000;
+const GOVERN_MS = 500;
+
+/** Keeps the load within what the workers can take, until `stop` aborts. */
+async function govern(fleet: Fleet, workload: WorkloadChild, stop: AbortSignal): Promise<void> {
+  while (!stop.aborted) {
+    const lag = await lagOf(fleet).catch(() => undefined);
+    if (lag !== undefined && lag > LAG_HIGH) workload.hold(true);
+    if (lag !== undefined && lag < LAG_LOW) workload.hold(false);
+    await new Promise((resolve) => setTimeout(resolve, GOVERN_MS));
+  }
+  workload.hold(false);
+}
+
+async function lagOf(fleet: Fleet): Promise<number | undefined> {
+  const { segments } = (await readStatus(fleet)) as { segments: readonly SegmentStatus[] };
+  return segments[0]?.lag;
+}
+
 /** Plays the schedule while clients post and a worker joins and leaves. */
 async function underFire(
   fleet: Fleet,
@@ -94,6 +115,8 @@ async function underFire(
 ): Promise<Fire> {
   const rebalancer = new Rebalancer(fleet, options.seed);
   const struck: Struck[] = [];
+  const done = new AbortController();
+  const governed = govern(fleet, workload, done.signal);
   const endMs = Date.now() + options.seconds * 1000;
   const faults = (async () => {
     for (const fault of scheduleOf(options.seed, { gateways: GATEWAYS, workers: WORKERS })) {
@@ -105,6 +128,8 @@ async function underFire(
   try {
     await Promise.race([faults, workload.broken, rebalancer.run()]);
   } finally {
+    done.abort();
+    await governed;
     await rebalancer.stop();
   }
   return { struck, joinsAndLeaves: rebalancer.moves };
@@ -222,13 +247,21 @@ async function checkAlarms(fleet: Fleet): Promise<string[]> {
     .map((alarm) => `alarm: ${JSON.stringify(alarm)}`);
 }
 
+/** The answer of the first gateway that gives one. */
 async function readStatus(fleet: Fleet): Promise<unknown> {
-  const response = await fetch(`${fleet.gateways[0]!.url}/v1/status`, {
-    headers: { authorization: `Bearer ${ADMIN_KEY}` },
-    signal: AbortSignal.timeout(20_000),
-  });
-  const text = await response.text();
-  return response.status === 200 ? JSON.parse(text) : { segments: [] };
+  for (const gateway of fleet.gateways) {
+    try {
+      const response = await fetch(`${gateway.url}/v1/status`, {
+        headers: { authorization: `Bearer ${ADMIN_KEY}` },
+        signal: AbortSignal.timeout(20_000),
+      });
+      const text = await response.text();
+      if (response.status === 200) return JSON.parse(text);
+    } catch {
+      // It was just killed: the other one is asked.
+    }
+  }
+  return { segments: [] };
 }
 
 async function statusOf(fleet: Fleet): Promise<string> {

@@ -9,6 +9,8 @@ const ROOT = join(import.meta.dirname, '../..');
 export interface WorkloadChild {
   /** Lets the clients finish what they have begun. Resolves with their stats when all of it is accepted. */
   finish(): Promise<WorkloadStats>;
+  /** Lets the clients pause, or go on. */
+  hold(held: boolean): void;
   /** Rejects when the process ends without being asked to. */
   readonly broken: Promise<never>;
   kill(): void;
@@ -51,6 +53,9 @@ function watch(child: ChildProcess): WorkloadChild {
       const result = await Promise.race([stats, broken]);
       done = true;
       return result;
+    },
+    hold(held) {
+      if (child.connected) child.send(held ? 'hold' : 'go');
     },
     broken,
     kill: () => void child.kill('SIGKILL'),

@@ -49,6 +49,7 @@ export class Workload {
   };
   readonly #options: WorkloadOptions;
   #stoppedAtMs: number | undefined;
+  #held = false;
   #turn = 0;
 
   constructor(options: WorkloadOptions) {
@@ -58,6 +59,11 @@ export class Workload {
   /** No new unit of work is begun; those begun are finished. */
   stop(): void {
     this.#stoppedAtMs ??= Date.now();
+  }
+
+  /** While held no request is begun; those begun are repeated as ever. */
+  hold(held: boolean): void {
+    this.#held = held;
   }
 
   /** Resolves when everything that was posted has been accepted, or given up after the stop. */
@@ -100,6 +106,7 @@ export class Workload {
   }
 
   async #post(events: readonly WireEvent[]): Promise<void> {
+    while (this.#held && this.#stoppedAtMs === undefined) await delay(50);
     const { gateways, drainMs, journal } = this.#options;
     const { body, type } = bodyOf(events, this.#turn);
     this.stats.requests++;

@@ -9,6 +9,7 @@ import {
   decodeShardRecord,
   encodeShardRecord,
   type ShardRecord,
+  UNCLAIMED,
 } from '../../shared/contract/shard-record.ts';
 import { systemClock } from '../../shared/kernel/clock.ts';
 import { systemRandom } from '../../shared/kernel/random.ts';

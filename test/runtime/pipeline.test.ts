@@ -47,6 +47,7 @@ beforeEach(() => {
     },
     settleDoubts: async () => {},
     noGaps: async () => {},
+    pace: { cut: 1000, max: 1000 },
   };
 });
 

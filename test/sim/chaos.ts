@@ -45,7 +45,8 @@ const ACTIONS = {
     }),
   restart: ({ world, store }: ChaosParts) => store.server.restart(world.between(50, 1500)),
   tear: ({ world, store }: ChaosParts) => {
-    store.tearNextCommitMs = world.between(50, 1500);
+    // Long enough for alarm clocks to come due meanwhile.
+    store.tearNextCommitMs = world.between(500, 4000);
   },
   join: ({ fleet }: ChaosParts) => {
     if (fleet.living.length < WORKERS_MAX) fleet.start();

@@ -8,7 +8,7 @@ import { EPOCH_MS } from './world.ts';
 export type Disaster = 'replaced' | 'truncated' | 'purged' | 'overtaken';
 
 const CALM_MS = 30_000;
-const AFTERMATH_MS = 20_000;
+const AFTERMATH_MS = 45_000;
 const TRACE_LINES = 40;
 
 export async function disaster(seed: number, kind: Disaster, traceLines = TRACE_LINES): Promise<SimResult> {

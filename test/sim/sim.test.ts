@@ -3,6 +3,7 @@
 import { describe, expect, test } from 'vitest';
 import { type Disaster, disaster } from './disaster.ts';
 import { profileScenario } from './profile-scenario.ts';
+import { REGRESSIONS } from './regressions.ts';
 import { addMarks, failureReport } from './report.ts';
 import { simulate } from './simulate.ts';
 import { tallyScenario } from './tally-scenario.ts';
@@ -140,7 +141,8 @@ describe('a log that is not the one that was read stops the shard with an alarm'
 
 async function expectHalts(kind: Disaster, codes: readonly string[]): Promise<void> {
   const marks = new Map<string, number>();
-  for (let seed = 1; seed <= DISASTER_SEEDS; seed++) {
+  const seeds = Array.from({ length: DISASTER_SEEDS }, (_, index) => index + 1);
+  for (const seed of [...REGRESSIONS[kind], ...seeds]) {
     const result = await disaster(seed, kind);
     addMarks(marks, result.marks);
     if (result.violations.length > 0) expect.fail(failureReport(result, ` --disaster ${kind}`));

@@ -140,7 +140,7 @@ export class SimStore {
   /** A kill in the middle of a commit: the restarted server rolls it forward, alarm clocks inside, or forgets it. */
   #recover(): void {
     for (const { by, writes } of this.#torn.splice(0)) {
-      if (!this.world.chance(0.5)) continue;
+      if (!this.world.chance(0.8)) continue;
       if (this.apply(by, writes, true).kind === 'applied') this.world.mark('store.rolled forward');
     }
     for (const key of this.#dueAtRestart.splice(0)) this.#fire(key);

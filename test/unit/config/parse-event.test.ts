@@ -121,7 +121,7 @@ describe('refused', () => {
   });
 
   it('with what was meant', () => {
-    expect(parse({ ...SOUND, keys: { emial: 'a' } })).toMatchObject({ message: expect.stringContaining("'email'") });
+    expect(parse({ ...SOUND, keys: { emal: 'a' } })).toMatchObject({ message: expect.stringContaining("'email'") });
     expect(parse({ ...SOUND, propertys: {} })).toMatchObject({ message: expect.stringContaining("'properties'") });
   });
 
