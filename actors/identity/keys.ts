@@ -64,6 +64,8 @@ export function normalizeKey(config: SegmentConfig, keyName: string, raw: string
   const rules = rulesOf(config);
   const rule = rules.byName.get(keyName);
   if (!rule) return { kind: 'unknown_key' };
+  // Half a surrogate pair has no UTF-8 form: two different values would become one key.
+  if (/\p{Surrogate}/u.test(raw)) return { kind: 'rejected', reason: 'not well-formed Unicode' };
   const form = junkForm(raw);
   if (isBuiltInJunk(form)) return { kind: 'rejected', reason: 'junk value' };
   if (rules.invalid.has(form)) return { kind: 'rejected', reason: 'listed as invalid' };

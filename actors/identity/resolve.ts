@@ -47,7 +47,7 @@ export function resolveKeys<H extends Holder>(
   const together = new KeyTally();
   for (const candidate of candidates) {
     const grown = together.with(candidate, holders);
-    const reason = grown.broken(config);
+    const reason = grown.broken(config, together);
     // The strongest key is where the event belongs, whatever its profile looks like (limits may have been lowered).
     if (reason !== undefined && accepted.length > 0 && !isSettled(candidate, holders)) {
       demoted.push({ ...candidate, reason });
@@ -88,15 +88,21 @@ class KeyTally {
   }
 
   /** The limit that is broken, in words; undefined when none is. */
-  broken(config: SegmentConfig): string | undefined {
+  broken(config: SegmentConfig, before: KeyTally): string | undefined {
     let count = 0;
+    let countBefore = 0;
     for (const { name, limit } of config.stitching.keys) {
       const size = this.#values.get(name)?.size ?? 0;
+      const sizeBefore = before.#values.get(name)?.size ?? 0;
       count += size;
-      if (limit !== null && size > limit) return `limit of ${limit} ${name} a profile`;
+      countBefore += sizeBefore;
+      // A limit that was lowered under a profile is not held against keys that do not add to it.
+      if (limit !== null && size > limit && size > sizeBefore) return `limit of ${limit} ${name} a profile`;
     }
     const { maxKeysPerProfile } = config.stitching;
-    return count > maxKeysPerProfile ? `limit of ${maxKeysPerProfile} keys a profile` : undefined;
+    return count > maxKeysPerProfile && count > countBefore
+      ? `limit of ${maxKeysPerProfile} keys a profile`
+      : undefined;
   }
 
   #add(name: string, values: readonly string[]): void {

@@ -31,7 +31,7 @@ function decide(message: ActorMessage, parsed: ParsedMessage, view: RecordView, 
   const draft = new Draft(view, rules.shards);
   if (parsed.kind === 'timer') {
     const fired = decideTimer(draft, parsed.timer, message.nowMs, rules);
-    if (fired.kind === 'need') return fired;
+    if (fired.kind !== 'done') return fired;
     audit(draft, message, rules, fired.facts, parsed.timer.profileId, undefined);
     return draft.apply();
   }

@@ -21,6 +21,9 @@ export interface AppliedEvent {
 /** Largest value of a `single` attribute, as JSON. */
 const SINGLE_BYTES_MAX = 16_384;
 
+/** Largest increment of a counter: sums of them stay finite for longer than any profile lives. */
+const INCREMENT_MAX = 1e15;
+
 const NOTHING: Readonly<Record<string, never>> = {};
 
 /** Names of the key events that the event is. */
@@ -70,8 +73,9 @@ function reduceAttribute(
   const value = expression ? resultOf(expression, context, facts, `attributes.${config.name}`) : 1;
   if (value === undefined || value === null) return before;
   if (config.type === 'single') return reduceSingle(before, config, value, event, facts);
-  if (typeof value !== 'number' || !Number.isFinite(value)) {
-    facts.push(failed(`attributes.${config.name}`, expression!.source, 'the increment is not a number'));
+  if (typeof value !== 'number' || Math.abs(value) > INCREMENT_MAX) {
+    const reason = `the increment is not a number between -${INCREMENT_MAX} and ${INCREMENT_MAX}`;
+    facts.push(failed(`attributes.${config.name}`, expression!.source, reason));
     return before;
   }
   const counter = before?.kind === 'counter' ? before : undefined;
@@ -87,7 +91,7 @@ function reduceSingle(
   facts: AuditFact[],
 ): AttributeState | undefined {
   const after: SingleState = { kind: 'single', value, atMs: event.atMs, messageId: event.messageId };
-  const bytes = typeof value === 'string' ? value.length : Buffer.byteLength(JSON.stringify(value));
+  const bytes = Buffer.byteLength(JSON.stringify(value));
   if (bytes > SINGLE_BYTES_MAX) {
     facts.push(failed(`attributes.${config.name}`, config.value, `the value has ${bytes} bytes`));
     return before;

@@ -50,10 +50,11 @@ function withoutExpired(
   facts: AuditFact[],
 ): readonly KeyHolder[] | Need {
   const ended = new Set<Profile>();
+  const eventLinks = new Set(holders.map(({ linkKey }) => linkKey));
   for (const { holder } of holders) {
     const end = holder && !ended.has(holder) ? endOf(holder, rules.config) : null;
     if (!holder || end === null || end > nowMs) continue;
-    const expired = expireProfile(draft, holder, nowMs);
+    const expired = expireProfile(draft, holder, nowMs, eventLinks);
     if (expired.kind === 'need') return expired;
     facts.push(...expired.facts);
     ended.add(holder);
@@ -130,6 +131,7 @@ function attachKeys(
   for (const { key, linkKey, link } of accepted) {
     const { name } = key.config;
     if (link?.profileId !== profile.id) {
+      if (link) noteUse(draft, link.profileId, event.nowMs);
       draft.put(linkKey, { kind: 'link', profileId: profile.id, atMs: event.nowMs, source: event.messageId });
     }
     if (holdsKey({ ...profile, keys }, name, key.value)) continue;
@@ -138,6 +140,13 @@ function attachKeys(
     facts.push({ kind: 'key_attached', profileId: profile.id, key: { name, value: key.value } });
   }
   return keys === profile.keys ? profile : { ...profile, keys };
+}
+
+/** A redirect that was followed is kept for its time from now on. */
+function noteUse(draft: Draft, retiredId: string, nowMs: number): void {
+  const key = recordKeys.profile(retiredId);
+  const state = draft.get(key);
+  if (state?.kind === 'redirect' && state.atMs < nowMs) draft.put(key, { ...state, atMs: nowMs });
 }
 
 function rejectedFact({ name, value, reason }: RejectedKey): AuditFact {

@@ -12,17 +12,32 @@ import type { Rules } from './rules.ts';
 const LINKS_PER_COMMIT = 400;
 
 type Done = { readonly kind: 'done'; readonly facts: readonly AuditFact[] };
+type Wait = { readonly kind: 'wait'; readonly reason: string };
 
-/** Removes a profile and its links. With very many keys it removes some and comes back at once for the rest. */
-export function expireProfile(draft: Draft, profile: Profile, nowMs: number): Done | Need {
-  const missing = missingLinks(draft, profile);
+/**
+ * Removes a profile, its links and the redirects to it. With very many keys it removes some, `first` among them, and
+ * comes back at once for the rest.
+ */
+export function expireProfile(
+  draft: Draft,
+  profile: Profile,
+  nowMs: number,
+  first: ReadonlySet<string> = new Set(),
+): Done | Need {
+  const missing = [...missingLinks(draft, profile), ...missingRedirects(draft, profile)];
   if (missing.length > 0) return { kind: 'need', keys: missing };
-  const linkKeys = linkKeysOf(profile);
-  for (const key of linkKeys.slice(0, LINKS_PER_COMMIT)) if (draft.get(key) !== null) draft.put(key, null);
+  const linkKeys = [...linkKeysOf(profile)].sort((a, b) => Number(first.has(b)) - Number(first.has(a)));
+  const now = new Set(linkKeys.slice(0, LINKS_PER_COMMIT));
+  for (const key of now) if (draft.get(key) !== null) draft.put(key, null);
   if (linkKeys.length > LINKS_PER_COMMIT) {
-    const rest = { ...profile, keys: withoutFirst(profile.keys, LINKS_PER_COMMIT) };
+    const rest = { ...profile, keys: withoutKeys(profile.keys, now) };
     draft.put(recordKeys.profile(profile.id), rearmExpiry(rest, nowMs, draft));
     return { kind: 'done', facts: [] };
+  }
+  for (const id of profile.mergedFrom) {
+    if (draft.get(recordKeys.profile(id)) === null) continue;
+    draft.put(recordKeys.profile(id), null);
+    draft.cancel(id, REDIRECT_TIMER);
   }
   draft.put(recordKeys.profile(profile.id), null);
   for (const timer of Object.keys(profile.timers)) draft.cancel(profile.id, timer);
@@ -30,13 +45,15 @@ export function expireProfile(draft: Draft, profile: Profile, nowMs: number): Do
   return { kind: 'done', facts: [{ kind: 'profile_expired', profileId: profile.id, lastEventAt }] };
 }
 
-function withoutFirst(keys: Profile['keys'], count: number): Profile['keys'] {
-  let left = count;
+function missingRedirects(draft: Draft, profile: Profile): readonly string[] {
+  return profile.mergedFrom.map(recordKeys.profile).filter((key) => draft.get(key) === undefined);
+}
+
+function withoutKeys(keys: Profile['keys'], gone: ReadonlySet<string>): Profile['keys'] {
   const rest: Record<string, readonly HeldKey[]> = {};
   for (const [name, held] of Object.entries(keys)) {
-    const cut = Math.min(left, held.length);
-    left -= cut;
-    if (cut < held.length) rest[name] = held.slice(cut);
+    const kept = held.filter(({ value }) => !gone.has(recordKeys.link(name, value)));
+    if (kept.length > 0) rest[name] = kept;
   }
   return rest;
 }
@@ -48,17 +65,24 @@ export interface TimerMessage {
 }
 
 /** What a fired timer does. One of an old generation, or of a profile that is gone, does nothing. */
-export function decideTimer(draft: Draft, timer: TimerMessage, nowMs: number, rules: Rules): Done | Need {
+export function decideTimer(
+  draft: Draft,
+  timer: TimerMessage,
+  nowMs: number,
+  rules: Rules,
+): Done | Need | Wait {
   const key = recordKeys.profile(timer.profileId);
   const state = draft.get(key) as Profile | Redirect | null | undefined;
   if (state === undefined) return { kind: 'need', keys: [key] };
   if (state?.kind === 'redirect' && timer.timer === REDIRECT_TIMER && state.generation === timer.generation) {
-    return expireRedirect(draft, timer.profileId, state);
+    return redirectDue(draft, timer.profileId, state, nowMs, rules);
   }
   if (state?.kind === 'profile' && timer.timer === EXPIRE_TIMER) {
-    return state.timers[EXPIRE_TIMER]?.generation === timer.generation
-      ? expiryDue(draft, state, nowMs, rules)
-      : { kind: 'done', facts: [] };
+    if (state.configVersion > rules.configVersion) {
+      return { kind: 'wait', reason: `config version ${state.configVersion} is in use already` };
+    }
+    if (state.timers[EXPIRE_TIMER]?.generation === timer.generation)
+      return expiryDue(draft, state, nowMs, rules);
   }
   return { kind: 'done', facts: [] };
 }
@@ -72,18 +96,34 @@ function expiryDue(draft: Draft, profile: Profile, nowMs: number, rules: Rules):
   return { kind: 'done', facts: [] };
 }
 
-/** Points the links that still go through the redirect straight to the survivor, then removes it. */
+function redirectDue(draft: Draft, id: string, redirect: Redirect, nowMs: number, rules: Rules): Done | Need {
+  const { redirectsMs } = rules.config.stitching.retention;
+  if (redirectsMs === null) return { kind: 'done', facts: [] };
+  const dueMs = redirect.atMs + redirectsMs;
+  if (dueMs <= nowMs) return expireRedirect(draft, id, redirect);
+  // It was used since the clock was set.
+  const generation = redirect.generation + 1;
+  draft.arm(id, REDIRECT_TIMER, dueMs, generation);
+  draft.put(recordKeys.profile(id), { ...redirect, generation });
+  return { kind: 'done', facts: [] };
+}
+
+/** Points the links and redirects that still go through this one straight to the survivor, then removes it. */
 function expireRedirect(draft: Draft, id: string, redirect: Redirect): Done | Need {
   const end = chase(draft, redirect.to);
   if (end.kind === 'missing') return { kind: 'need', keys: [end.key] };
   if (end.kind === 'profile') {
     const survivor = end.profile;
-    const missing = missingLinks(draft, survivor);
+    const missing = [...missingLinks(draft, survivor), ...missingRedirects(draft, survivor)];
     if (missing.length > 0) return { kind: 'need', keys: missing };
     draft.guard(recordKeys.profile(survivor.id));
     for (const key of linkKeysOf(survivor)) {
       const link = draft.get(key) as Link | null;
       if (link?.profileId === id) draft.put(key, { ...link, profileId: survivor.id });
+    }
+    for (const key of survivor.mergedFrom.map(recordKeys.profile)) {
+      const other = draft.get(key) as Redirect | Profile | null;
+      if (other?.kind === 'redirect' && other.to === id) draft.put(key, { ...other, to: survivor.id });
     }
   }
   draft.put(recordKeys.profile(id), null);

@@ -15,6 +15,9 @@ export type ParsedMessage =
 /** A sender's clock may be ahead of the log's by this much; what is further ahead counts as that. */
 const FUTURE_MAX_MS = 5 * 60_000;
 
+/** Beyond this there are no dates in JavaScript (ECMA-262, time values). */
+const DATE_MAX_MS = 8.64e15;
+
 /** The envelope, or undefined when the payload is not one. */
 export function readEnvelope(payload: Uint8Array): LogEnvelope | undefined {
   try {
@@ -53,14 +56,15 @@ function isEnvelope(raw: unknown): raw is LogEnvelope {
 }
 
 function isEvent(event: Record<string, unknown>): event is Record<string, unknown> & CustomerEvent {
-  const { messageId, name, keys, properties, timestampMs } = event;
+  const { messageId, name, keys, properties, timestampMs, table } = event;
   return (
     typeof messageId === 'string' &&
     typeof name === 'string' &&
     isObject(properties) &&
     isObject(keys) &&
     Object.values(keys).every((value) => typeof value === 'string') &&
-    (timestampMs === undefined || Number.isFinite(timestampMs))
+    (table === undefined || typeof table === 'string') &&
+    (timestampMs === undefined || (typeof timestampMs === 'number' && Math.abs(timestampMs) <= DATE_MAX_MS))
   );
 }
 

@@ -24,7 +24,12 @@ export async function advanceIdle(
     (owned) => owned.record.seq < lastSequence && owned.record.streamCreated === createdAt,
   );
   const last = await Promise.all(behind.map((owned) => deps.log.lastSequenceOf(owned.shard)));
-  const idle = behind.filter((owned, index) => last[index]! <= owned.record.seq);
+  // A newest message that someone removed before it was applied is no sign of idleness.
+  const { firstSequence } = await deps.log.state();
+  const idle = behind.filter(
+    ({ record, shard }, index) =>
+      last[index]! <= record.seq && firstSequence <= record.seq + 1 && deps.shards.has(shard),
+  );
   if (idle.length === 0) return;
   const message = await deps.log.messageAt(lastSequence);
   const seen = message ? { seq: lastSequence, hash: fingerprintOf(message) } : undefined;

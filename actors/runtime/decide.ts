@@ -10,6 +10,9 @@ import type { WorkerTelemetry } from '../../shared/ports/worker-telemetry.ts';
 import { oversizedMessage, Plan, type Rejection, type Work } from './plan.ts';
 import { loadResidents, type Residents } from './residents.ts';
 
+/** Longest stretch of deciding before the process looks at what else has arrived, such as a probe of another worker. */
+const TURN_MAX_MS = 10;
+
 export interface DecideDeps {
   readonly store: RecordStore;
   readonly residents: Residents;
@@ -47,7 +50,12 @@ export async function decideBatch(
 ): Promise<Decided> {
   const plan = new Plan(deps.residents);
   const ready = new Set<Work>();
+  let turnMs = deps.clock.elapsedMs();
   for (let index = 0; index < works.length; index++) {
+    if (deps.clock.elapsedMs() - turnMs > TURN_MAX_MS) {
+      await deps.clock.sleep(0, signal);
+      turnMs = deps.clock.elapsedMs();
+    }
     const step = await decideOne(deps, actor, plan, works, index, ready, reject, signal);
     if (step === 'full') break;
     if (typeof step === 'object') return { plan, waitingFor: step.wait };

@@ -6,8 +6,13 @@ import type { MemberReport, Membership } from '../../shared/ports/membership.ts'
 interface Peer {
   report: MemberReport | undefined;
   status: 'unknown' | 'alive' | 'gone' | 'silent';
+  /** Probes in a row that were not answered. */
+  missed: number;
   probing: boolean;
 }
+
+/** A busy process may miss one probe: it counts as hung after this many in a row. */
+const MISSED_MAX = 2;
 
 export interface MembersOptions {
   readonly workerId: string;
@@ -88,7 +93,7 @@ export class Members {
       for (const id of this.#peers.keys()) if (!ids.has(id)) this.#peers.delete(id);
       for (const id of ids) {
         if (!this.#peers.has(id))
-          this.#peers.set(id, { report: undefined, status: 'unknown', probing: false });
+          this.#peers.set(id, { report: undefined, status: 'unknown', missed: 0, probing: false });
       }
       this.#readAtMs = nowMs;
       this.#reachable = true;
@@ -103,6 +108,8 @@ export class Members {
     try {
       const answer = await this.#membership.probe(id, this.#options.probeTimeoutMs);
       const before = peer.status;
+      peer.missed = answer.kind === 'silent' ? peer.missed + 1 : 0;
+      if (answer.kind === 'silent' && peer.missed < MISSED_MAX) return;
       peer.status = answer.kind;
       if (answer.kind === 'alive') peer.report = answer.report;
       if (answer.kind !== 'alive' && before !== answer.kind) onDeath();

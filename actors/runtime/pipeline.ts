@@ -109,9 +109,8 @@ async function commitRun(deps: PipelineDeps, plan: SealedPlan, run: Run, signal:
     case 'committed':
       await afterCommit(deps, plan, result.revisions, startMs, signal);
       run.todo = run.todo.slice(plan.works.length);
-      // After a conflict plans grow back step by step: a short plan is less likely to meet the other writer again.
-      run.cut = Math.min(deps.pace.max, run.cut * 2);
-      deps.pace.cut = run.cut;
+      deps.pace.cut = Math.min(deps.pace.max, Math.max(deps.pace.cut, plan.works.length * 2));
+      run.cut = deps.pace.cut;
       run.contested = false;
       run.conflicts.clear();
       return;
@@ -208,6 +207,9 @@ async function afterConflict(
   const name = conflict.key ?? '';
   const count = (run.conflicts.get(name) ?? 0) + 1;
   run.conflicts.set(name, count);
+  // Halved by every conflict, doubled by every commit: a short plan is soon committed and seldom meets another writer.
+  deps.pace.cut = Math.max(1, Math.floor(plan.works.length / 2));
+  run.cut = deps.pace.cut;
   if (count < CONFLICTS_BEFORE_SPLIT) return;
   const first =
     conflict.key === undefined ? Math.floor(plan.works.length / 2) : plan.firstTouching(conflict.key);

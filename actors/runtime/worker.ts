@@ -18,7 +18,6 @@ import { type WorkerOptions, workerOptions } from './options.ts';
 import { type ClaimDeps, claimShard, writeShardRecord } from './ownership.ts';
 import { OwnershipTable } from './ownership-table.ts';
 import { applyMessages, type PipelineDeps } from './pipeline.ts';
-import type { Work } from './plan.ts';
 import { Residents } from './residents.ts';
 import { gather, type HaltedShard, type OwnedShard } from './shard.ts';
 import { Wakeup } from './wakeup.ts';
@@ -217,9 +216,9 @@ class ShardWorker implements Worker {
     while (!this.#stopping) {
       await this.#releaseAsked();
       await this.#settleDoubts();
-      const works = gather([...this.#owned.values()], this.#options.batchMessagesMax, this.#turn++);
+      const works = gather([...this.#owned.values()], this.#pace.cut, this.#turn++);
       if (works.length > 0) {
-        const noGaps = this.#findGaps(works);
+        const noGaps = this.#findGaps(works.map(({ message }) => message.shard));
         await applyMessages(
           this.#pipelineDeps(() => noGaps),
           works,
@@ -245,6 +244,7 @@ class ShardWorker implements Worker {
     const due = [...this.#owned.values()].filter((owned) => nowMs - owned.checkedAtMs >= idleCheckpointMs);
     if (due.length === 0) return;
     for (const owned of due) owned.checkedAtMs = nowMs;
+    await this.#findGaps(due.map(({ shard }) => shard));
     try {
       await advanceIdle({ ...this.#pipelineDeps(), log: this.#deps.log }, due, this.#hardStop.signal);
     } catch (error) {
@@ -298,10 +298,9 @@ class ShardWorker implements Worker {
    * If someone purged the log beyond a checkpoint, the reader has jumped over the gap without a sign. Looked at after
    * messages were taken and before they are committed: what was taken is without a gap if nothing is missing now.
    */
-  async #findGaps(works: readonly Work[]): Promise<void> {
-    const taken = new Set(works.map(({ message }) => message.shard));
+  async #findGaps(looked: Iterable<number>): Promise<void> {
     const { firstSequence } = await this.#whenReachable(() => this.#deps.log.state());
-    const shards = [...taken].flatMap((shard) => this.#owned.get(shard) ?? []);
+    const shards = [...new Set(looked)].flatMap((shard) => this.#owned.get(shard) ?? []);
     const gaps = shards.filter((owned) => firstSequence > owned.record.seq + 1);
     await Promise.all(gaps.map((owned) => this.#recognise(owned)));
   }

@@ -25,7 +25,7 @@ export interface ExpressionContext {
 }
 
 export type Compiled =
-  | { readonly kind: 'ok'; readonly expression: Expression }
+  | { readonly kind: 'ok'; readonly expression: Expression; readonly type: string }
   | { readonly kind: 'invalid'; readonly reason: string };
 
 const LIMITS = {
@@ -70,13 +70,14 @@ export function compileExpression(source: string): Compiled {
     const parsed = environment().parse(source);
     const checked = parsed.check();
     if (!checked.valid) return { kind: 'invalid', reason: firstLine(checked.error) };
-    if (/\bmatches\s*\(/.test(source)) {
+    if (/\bmatches\s*(\/\/[^\n]*\n\s*)*\(/.test(withoutTexts(source))) {
       return {
         kind: 'invalid',
         reason: 'matches() is not supported yet; use startsWith, endsWith, contains or ==',
       };
     }
-    return { kind: 'ok', expression: { source, evaluate: (context) => evaluate(parsed, context) } };
+    const type = String(checked.type);
+    return { kind: 'ok', type, expression: { source, evaluate: (context) => evaluate(parsed, context) } };
   } catch (error) {
     return { kind: 'invalid', reason: firstLine(error) };
   }
@@ -95,14 +96,45 @@ function evaluate(
   }
 }
 
-/** JSON values only: ints come as bigint, timestamps as Date. */
+/** The result as JSON has it: ints come as bigint, timestamps as Date. Throws for what JSON does not have. */
 function plain(value: unknown): unknown {
-  if (typeof value === 'bigint') return Number(value);
+  switch (typeof value) {
+    case 'string':
+    case 'boolean':
+      return value;
+    case 'bigint':
+      return Number(value);
+    case 'number':
+      if (!Number.isFinite(value)) throw new Error('the result is no finite number');
+      return value;
+    case 'object':
+      return value === null ? null : plainObject(value);
+    default:
+      throw new Error(`the result is a ${typeof value}, which JSON does not have`);
+  }
+}
+
+function plainObject(value: object): unknown {
   if (value instanceof Date) return value.toISOString();
   if (Array.isArray(value)) return value.map(plain);
-  if (value instanceof Map)
-    return Object.fromEntries([...value].map(([key, part]) => [String(key), plain(part)]));
-  return value;
+  const entries = value instanceof Map ? [...value] : undefined;
+  if (entries) return Object.fromEntries(entries.map(([key, part]) => [String(key), plain(part)]));
+  const prototype: unknown = Object.getPrototypeOf(value);
+  if (prototype !== Object.prototype && prototype !== null) {
+    throw new Error(`the result is a ${value.constructor.name}, which JSON does not have`);
+  }
+  return Object.fromEntries(Object.entries(value).map(([key, part]) => [key, plain(part)]));
+}
+
+/** The expression without its string literals. */
+function withoutTexts(source: string): string {
+  return source.replace(/r?("""[\s\S]*?"""|'''[\s\S]*?'''|"(\\.|[^"\\])*"|'(\\.|[^'\\])*')/g, "''");
+}
+
+/** Which fields of a root an expression names: `profile.views` names `views` of `profile`. */
+export function namedFields(source: string, root: 'profile' | 'keys' | 'keys_all'): readonly string[] {
+  const pattern = new RegExp(`(?<![.\\w])${root}\\s*\\.\\s*\\??\\s*([a-zA-Z_]\\w*)`, 'g');
+  return [...withoutTexts(source).matchAll(pattern)].map((match) => match[1]!);
 }
 
 function firstLine(error: unknown): string {

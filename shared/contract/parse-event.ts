@@ -68,6 +68,12 @@ function readKeys(raw: unknown, keyNames: readonly string[]): Record<string, str
     if (typeof value !== 'string' && typeof value !== 'number') {
       throw new Rejected('INVALID_EVENT', `'keys.${name}' is text or a number, not ${typeName(value)}`);
     }
+    if (typeof value === 'number' && Math.abs(value) > Number.MAX_SAFE_INTEGER) {
+      throw new Rejected(
+        'INVALID_KEY_VALUE',
+        `'keys.${name}' is a number too large to be exact; send it as text`,
+      );
+    }
     const text = String(value);
     if (text.length > KEY_VALUE_MAX) {
       throw new Rejected('INVALID_KEY_VALUE', `'keys.${name}' is longer than ${KEY_VALUE_MAX} characters`);
@@ -97,6 +103,9 @@ function isoMs(raw: unknown): number | undefined {
   const match = typeof raw === 'string' ? ISO_8601.exec(raw) : null;
   if (!match) return undefined;
   const [, date, time, offset] = match;
+  // Date.parse takes the 30th of February for the 2nd of March.
+  const day = new Date(`${date}T00:00:00Z`);
+  if (Number.isNaN(day.getTime()) || !day.toISOString().startsWith(date!)) return undefined;
   if (time === undefined) return Date.parse(date!);
   const zone =
     offset === undefined ? 'Z' : offset.replace(/^([+-]\d{2}):?(\d{2})?$/, (_, h, m) => `${h}:${m ?? '00'}`);

@@ -11,8 +11,6 @@ export type CompiledTemplate =
   | { readonly kind: 'ok'; readonly template: Template }
   | { readonly kind: 'invalid'; readonly reason: string };
 
-const PLACEHOLDER = /\{\{(.*?)\}\}/gs;
-
 /** Compiles a template of any JSON shape; texts inside lists and objects are templates too. */
 export function compileTemplate(source: unknown): CompiledTemplate {
   if (typeof source === 'string') return compileText(source);
@@ -42,15 +40,16 @@ function combine(
 }
 
 function compileText(text: string): CompiledTemplate {
+  if (text.includes('{%'))
+    return { kind: 'invalid', reason: 'tags ({% %}) are not supported yet, only {{ }}' };
   const parts: Part[] = [];
   let end = 0;
-  for (const match of text.matchAll(PLACEHOLDER)) {
-    const compiled = compileExpression(match[1]!.trim());
-    if (compiled.kind === 'invalid')
-      return { kind: 'invalid', reason: `{{${match[1]}}}: ${compiled.reason}` };
-    if (match.index > end) parts.push(text.slice(end, match.index));
-    parts.push(compiled.expression);
-    end = match.index + match[0].length;
+  for (let open = text.indexOf('{{'); open >= 0; open = text.indexOf('{{', end)) {
+    const placeholder = compilePlaceholder(text, open + 2);
+    if (placeholder.kind === 'invalid') return placeholder;
+    if (open > end) parts.push(text.slice(end, open));
+    parts.push(placeholder.expression);
+    end = placeholder.end;
   }
   if (end < text.length) parts.push(text.slice(end));
   const [only] = parts;
@@ -62,6 +61,21 @@ function compileText(text: string): CompiledTemplate {
   return { kind: 'ok', template: { render } };
 }
 
+/** The expression from `start` to the first closing braces that make it one: it may hold braces itself. */
+function compilePlaceholder(
+  text: string,
+  start: number,
+): { kind: 'ok'; expression: Expression; end: number } | { kind: 'invalid'; reason: string } {
+  let reason = 'the closing }} is missing';
+  for (let close = text.indexOf('}}', start); close >= 0; close = text.indexOf('}}', close + 1)) {
+    const source = text.slice(start, close);
+    const compiled = compileExpression(source.trim());
+    if (compiled.kind === 'ok') return { kind: 'ok', expression: compiled.expression, end: close + 2 };
+    if (reason === 'the closing }} is missing') reason = `{{${source}}}: ${compiled.reason}`;
+  }
+  return { kind: 'invalid', reason };
+}
+
 function resultOf(expression: Expression, context: ExpressionContext): unknown {
   const result = expression.evaluate(context);
   return result.kind === 'value' ? result.value : undefined;
@@ -70,4 +84,11 @@ function resultOf(expression: Expression, context: ExpressionContext): unknown {
 function textOf(value: unknown): string {
   if (value === undefined || value === null) return '';
   return typeof value === 'object' ? JSON.stringify(value) : String(value);
+}
+
+/** Every expression of a template of any JSON shape. */
+export function expressionsOf(source: unknown): readonly string[] {
+  if (typeof source === 'string')
+    return [...source.matchAll(/\{\{([\s\S]*?)\}\}/g)].map((match) => match[1]!);
+  return typeof source === 'object' && source !== null ? Object.values(source).flatMap(expressionsOf) : [];
 }

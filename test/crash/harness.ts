@@ -86,9 +86,9 @@ interface Fire {
 }
 
 /** The clients pause while more than this is waiting, so that a busy machine makes the run longer and not different. */
-const LAG_HIGH = 3000;
-const LAG_LOW = 1000;
-const GOVERN_MS = 500;
+const LAG_HIGH = 1500;
+const LAG_LOW = 500;
+const GOVERN_MS = 250;
 
 /** Keeps the load within what the workers can take, until `stop` aborts. */
 async function govern(fleet: Fleet, workload: WorkloadChild, stop: AbortSignal): Promise<void> {

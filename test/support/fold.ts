@@ -137,7 +137,8 @@ export class Fold {
     for (const key of apply.writes.keys()) {
       if (!read.has(key) && this.records.has(key)) throw new Error(`writes ${key} without having read it`);
     }
-    for (const key of apply.guards) if (!read.has(key)) throw new Error(`guards ${key}, which it has not read`);
+    for (const key of apply.guards)
+      if (!read.has(key)) throw new Error(`guards ${key}, which it has not read`);
     for (const [key, state] of apply.writes) {
       if (state === null) this.records.delete(key);
       else this.records.set(key, this.#stored(key, state));

@@ -2,8 +2,8 @@
 import { RE2JS } from 're2js';
 import { didYouMean } from '../../kernel/edit-distance.ts';
 import { errorText } from '../../kernel/errors.ts';
-import { compileExpression } from '../expression.ts';
-import { compileTemplate } from '../template.ts';
+import { compileExpression, namedFields } from '../expression.ts';
+import { compileTemplate, expressionsOf } from '../template.ts';
 import type { ConfigProblem } from './problem.ts';
 import type { RawSegment } from './schema.ts';
 import type { Path, SourceMap } from './source-map.ts';
@@ -12,7 +12,7 @@ import type { Path, SourceMap } from './source-map.ts';
 const RESERVED_KEYS = new Set(['id']);
 
 export function checkMeaning(raw: RawSegment, source: SourceMap): readonly ConfigProblem[] {
-  const check = new MeaningCheck(source);
+  const check = new MeaningCheck(source, raw);
   const { keys } = raw.stitching;
   check.unique(keys, ['stitching', 'keys']);
   keys.forEach((key, i) => {
@@ -31,36 +31,49 @@ export function checkMeaning(raw: RawSegment, source: SourceMap): readonly Confi
     check.unique(raw[section] ?? [], [section]);
   }
   check.sharedNamespace(raw);
-  const events = (raw.events ?? []).map(({ name }) => name);
-  raw.events?.forEach(({ when }, i) => void check.expression(when, ['events', i, 'when']));
-  raw.audiences?.forEach(({ when }, i) => void check.expression(when, ['audiences', i, 'when']));
+  const events = namesOf(raw.events);
+  raw.events?.forEach(({ when }, i) => void check.condition(when, ['events', i, 'when'], 'event'));
+  raw.audiences?.forEach(({ when }, i) => void check.condition(when, ['audiences', i, 'when'], 'profile'));
   raw.attributes?.forEach((attribute, i) => void check.attribute(attribute, ['attributes', i], events));
-  const destinations = (raw.destinations ?? []).map(({ name }) => name);
+  const destinations = namesOf(raw.destinations);
   raw.activations?.forEach((activation, i) => {
     if (activation.payload) check.template(activation.payload, ['activations', i, 'payload']);
     if (activation.to !== undefined && raw.destinations) {
       check.reference(activation.to, destinations, 'destination', ['activations', i, 'to']);
     }
   });
-  const activations = (raw.activations ?? []).map(({ name }) => name);
+  const activations = namesOf(raw.activations);
   raw.triggers?.forEach(({ on, when, activate }, i) => {
     check.reference(on, events, 'key event', ['triggers', i, 'on']);
-    if (when !== undefined) check.expression(when, ['triggers', i, 'when']);
+    check.condition(when, ['triggers', i, 'when'], 'profile');
     check.reference(activate, activations, 'activation', ['triggers', i, 'activate']);
   });
-  const keyNames = keys.map(({ name }) => name);
   raw.batch?.tables.forEach(
-    ({ key }, i) => void check.reference(key, keyNames, 'stitching key', ['batch', 'tables', i, 'key']),
+    ({ key }, i) => void check.reference(key, namesOf(keys), 'stitching key', ['batch', 'tables', i, 'key']),
   );
   return check.problems;
 }
 
+function namesOf(items: readonly { readonly name: string }[] | undefined): readonly string[] {
+  return (items ?? []).map(({ name }) => name);
+}
+
+/** What an expression may speak of: the event alone, or the profile as well. */
+type Sees = 'event' | 'profile';
+
 class MeaningCheck {
   readonly problems: ConfigProblem[] = [];
   readonly #source: SourceMap;
+  readonly #keys: readonly string[];
+  readonly #attributes: readonly string[];
 
-  constructor(source: SourceMap) {
+  constructor(source: SourceMap, raw: RawSegment) {
     this.#source = source;
+    this.#keys = namesOf(raw.stitching.keys);
+    const aggregates = (raw.attributes ?? []).flatMap(({ aggregate }) =>
+      Object.keys((aggregate as object) ?? {}),
+    );
+    this.#attributes = [...namesOf(raw.attributes), ...aggregates, ...namesOf(raw.batch?.tables)];
   }
 
   at(path: Path, code: ConfigProblem['code'], message: string, suggestion?: string): void {
@@ -70,6 +83,8 @@ class MeaningCheck {
   unique(items: readonly { readonly name: string }[], path: Path): void {
     const seen = new Set<string>();
     items.forEach(({ name }, i) => {
+      // Names become fields of objects: those that every object has are not free.
+      if (name in Object.prototype) this.at([...path, i, 'name'], 'NAME', `'${name}' is reserved`);
       if (seen.has(name)) this.at([...path, i, 'name'], 'DUPLICATE', `'${name}' is declared twice`);
       seen.add(name);
     });
@@ -102,7 +117,7 @@ class MeaningCheck {
     if (attribute.on !== undefined) this.reference(attribute.on, events, 'key event', [...path, 'on']);
     for (const field of ['value', 'by', 'id'] as const) {
       const text = attribute[field];
-      if (typeof text === 'string') this.expression(text, [...path, field]);
+      if (typeof text === 'string') this.expression(text, [...path, field], 'event');
     }
     if (attribute.type === 'counter' && attribute.total !== true && attribute.windows === undefined) {
       this.at(path, 'SHAPE', "a counter needs 'total: true', 'windows', or both");
@@ -110,26 +125,61 @@ class MeaningCheck {
     for (const list of ['remove', 'clear'] as const) {
       const actions = attribute[list];
       if (!Array.isArray(actions)) continue;
-      actions.forEach((action: { on: string; id?: string }, i) => {
+      actions.forEach((action: { on?: string; id?: string }, i) => {
         this.reference(action.on, events, 'key event', [...path, list, i, 'on']);
-        if (action.id !== undefined) this.expression(action.id, [...path, list, i, 'id']);
+        if (action.id !== undefined) this.expression(action.id, [...path, list, i, 'id'], 'event');
       });
     }
   }
 
-  reference(name: string, known: readonly string[], what: string, path: Path): void {
-    if (known.includes(name)) return;
+  reference(name: string | undefined, known: readonly string[], what: string, path: Path): void {
+    if (name === undefined || known.includes(name)) return;
     this.at(path, 'REFERENCE', `there is no ${what} '${name}'`, didYouMean(name, known));
   }
 
-  expression(text: string, path: Path): void {
+  /** An expression that is true or false. */
+  condition(text: string | undefined, path: Path, sees: Sees): void {
+    if (text === undefined) return;
+    const type = this.expression(text, path, sees);
+    if (type !== undefined && type !== 'bool' && type !== 'dyn') {
+      this.at(path, 'EXPRESSION', `a condition is true or false, this is of type ${type}`);
+    }
+  }
+
+  /** Returns the expression's type, undefined when it does not compile. */
+  expression(text: string, path: Path, sees: Sees): string | undefined {
     const compiled = compileExpression(text);
-    if (compiled.kind === 'invalid') this.at(path, 'EXPRESSION', compiled.reason);
+    if (compiled.kind === 'invalid') {
+      this.at(path, 'EXPRESSION', compiled.reason);
+      return undefined;
+    }
+    this.#names(text, path, sees);
+    return compiled.type;
   }
 
   template(payload: unknown, path: Path): void {
     const compiled = compileTemplate(payload);
     if (compiled.kind === 'invalid') this.at(path, 'EXPRESSION', compiled.reason);
+    else for (const text of expressionsOf(payload)) this.#names(text, path, 'profile');
+  }
+
+  /** Attributes and keys that an expression names and that nobody declared would silently never match. */
+  #names(text: string, path: Path, sees: Sees): void {
+    const fields = namedFields(text, 'profile');
+    const all = namedFields(text, 'keys_all');
+    if (sees === 'event' && fields.length + all.length > 0) {
+      const what = fields.length > 0 ? 'profile' : 'keys_all';
+      this.at(path, 'EXPRESSION', `${what} is not known here: this expression sees the event alone`);
+      return;
+    }
+    for (const name of fields) {
+      if (this.#attributes.includes(name)) continue;
+      this.at(path, 'REFERENCE', `there is no attribute '${name}'`, didYouMean(name, this.#attributes));
+    }
+    for (const name of [...namedFields(text, 'keys'), ...all]) {
+      if (this.#keys.includes(name)) continue;
+      this.at(path, 'REFERENCE', `there is no stitching key '${name}'`, didYouMean(name, this.#keys));
+    }
   }
 
   pattern(text: string, path: Path): void {

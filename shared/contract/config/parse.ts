@@ -14,13 +14,13 @@ import {
   type SegmentConfig,
   type StitchingConfig,
 } from './segment-config.ts';
-import { mapSource } from './source-map.ts';
+import { mapSource, type SourceMap } from './source-map.ts';
 
 export type ParsedConfig =
   | {
       readonly kind: 'ok';
       readonly config: SegmentConfig;
-      /** SHA-256 of the config with its defaults, so that comments and layout do not count. */
+      /** SHA-256 of the config with its defaults: comments, layout and defaults that are spelt out do not count. */
       readonly digest: string;
     }
   | { readonly kind: 'invalid'; readonly problems: readonly ConfigProblem[] };
@@ -34,7 +34,7 @@ export function parseSegmentConfig(yaml: string): ParsedConfig {
   const source = mapSource(yaml);
   if (source.syntaxProblems.length > 0) return invalid(source.syntaxProblems);
   const misshapen = checkShape(source);
-  if (misshapen.length > 0) return invalid(misshapen);
+  if (misshapen.length > 0) return invalid([...misshapen, ...meaningOfTheRest(source, misshapen)]);
   const raw = source.value as RawSegment;
   const problems = checkMeaning(raw, source);
   if (problems.length > 0) return invalid(problems);
@@ -49,7 +49,51 @@ export function parseSegmentConfig(yaml: string): ParsedConfig {
     }),
     unsupported: findUnsupported(raw, source),
   };
-  return { kind: 'ok', config, digest: sha256Hex(JSON.stringify(raw)) };
+  return { kind: 'ok', config, digest: sha256Hex(canonicalJson(config)) };
+}
+
+/** JSON with the fields of every object in order, so that equal values have equal text. */
+function canonicalJson(value: unknown): string {
+  return JSON.stringify(value, (_name, part: unknown) => {
+    if (typeof part !== 'object' || part === null || Array.isArray(part)) return part;
+    return Object.fromEntries(Object.entries(part).sort(([a], [b]) => (a < b ? -1 : 1)));
+  });
+}
+
+/**
+ * What is wrong with the meaning of a file whose form is wrong: parts of bad form are reduced to their names, so that
+ * references to them still resolve. Nothing when too little is left to tell.
+ */
+function meaningOfTheRest(source: SourceMap, misshapen: readonly ConfigProblem[]): readonly ConfigProblem[] {
+  const bad = new Set(misshapen.map(({ path }) => /^(stitching\.)?\w+\[\d+\]/.exec(path)?.[0] ?? path));
+  const reduce = (items: unknown, section: string): unknown => {
+    if (!Array.isArray(items)) return undefined;
+    return items.flatMap((item: unknown, index) => {
+      if (!bad.has(`${section}[${index}]`)) return [item];
+      const name = typeof item === 'object' && item !== null && 'name' in item ? item.name : undefined;
+      return typeof name === 'string' ? [{ name }] : [];
+    });
+  };
+  try {
+    const value = source.value as Record<string, Record<string, unknown>>;
+    const sections = [
+      'events',
+      'attributes',
+      'audiences',
+      'activations',
+      'triggers',
+      'journeys',
+      'destinations',
+    ];
+    const lists = Object.fromEntries(
+      sections.map((section) => [section, reduce(value[section], section) ?? []]),
+    );
+    const keys = reduce(value.stitching?.keys, 'stitching.keys') ?? [];
+    return checkMeaning({ segment: '', stitching: { keys }, ...lists } as unknown as RawSegment, source);
+  } catch {
+    // The form is too far off: the problems of form are all that can be told.
+    return [];
+  }
 }
 
 function invalid(problems: readonly ConfigProblem[]): ParsedConfig {

@@ -6,8 +6,8 @@ const strict = { additionalProperties: false } as const;
 const oneOf = (values: readonly string[]) => Type.Enum([...values]);
 const Name = Type.String({ pattern: '^[a-z][a-z0-9_]{0,63}$' });
 const Text = Type.String({ minLength: 1, maxLength: 4000 });
-const Duration = Type.String({ pattern: '^\\d+(ms|s|m|h|d|w)$' });
-const Retention = Type.String({ pattern: '^(\\d+(ms|s|m|h|d|w)|forever)$' });
+const Duration = Type.String({ format: 'duration' });
+const Retention = Type.String({ format: 'duration_or_forever' });
 const Payload = Type.Record(Type.String(), Type.Unknown());
 const ColumnTypes = Type.Record(Type.String(), oneOf(['string', 'number', 'boolean', 'timestamp', 'list']));
 

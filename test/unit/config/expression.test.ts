@@ -124,19 +124,29 @@ describe('results are plain JSON, or a failure', () => {
     expect(evaluate(source)).toEqual(value);
   });
 
-  it.each(['now - event.timestamp', 'b"abc"', '2u', 'type(1)', 'event.?properties', 'event.properties.qty / 0'])(
-    '%s can be stored and read again as it is, or fails',
-    (source) => {
-      const value = evaluate(source);
-      expect(JSON.parse(JSON.stringify({ value }))).toEqual({ value });
-    },
-  );
+  it.each([
+    'now - event.timestamp',
+    'b"abc"',
+    '2u',
+    'type(1)',
+    'event.?properties',
+    'event.properties.qty / 0',
+  ])('%s can be stored and read again as it is, or fails', (source) => {
+    const value = evaluate(source);
+    expect(JSON.parse(JSON.stringify({ value }))).toEqual({ value });
+  });
 });
 
 describe('compiling refuses', () => {
-  it.each(['', 'event.', 'nope.x', 'event.name == ', '1 + "a"', 'unknown(1)', '"a" && true'])('%o', (source) => {
-    expect(compileExpression(source)).toMatchObject({ kind: 'invalid', reason: expect.stringMatching(/./) });
-  });
+  it.each(['', 'event.', 'nope.x', 'event.name == ', '1 + "a"', 'unknown(1)', '"a" && true'])(
+    '%o',
+    (source) => {
+      expect(compileExpression(source)).toMatchObject({
+        kind: 'invalid',
+        reason: expect.stringMatching(/./),
+      });
+    },
+  );
 
   it('a pattern that a backtracking engine could stall on', () => {
     expect(compileExpression('event.name.matches("(a+)+$")').kind).toBe('invalid');

@@ -121,8 +121,12 @@ describe('refused', () => {
   });
 
   it('with what was meant', () => {
-    expect(parse({ ...SOUND, keys: { emal: 'a' } })).toMatchObject({ message: expect.stringContaining("'email'") });
-    expect(parse({ ...SOUND, propertys: {} })).toMatchObject({ message: expect.stringContaining("'properties'") });
+    expect(parse({ ...SOUND, keys: { emal: 'a' } })).toMatchObject({
+      message: expect.stringContaining("'email'"),
+    });
+    expect(parse({ ...SOUND, propertys: {} })).toMatchObject({
+      message: expect.stringContaining("'properties'"),
+    });
   });
 
   it('numbers that JSON has rounded already: two customers would become one', () => {

@@ -86,7 +86,12 @@ describe('the example of the contract', () => {
       },
       { name: 'lifetime_spend', total: true, by: 'event.properties.revenue' },
     ]);
-    expect(activations.map(({ name }) => name)).toEqual(['cart_mail', 'cart_push', 'cart_sms', 'vip_welcome']);
+    expect(activations.map(({ name }) => name)).toEqual([
+      'cart_mail',
+      'cart_push',
+      'cart_sms',
+      'vip_welcome',
+    ]);
     expect(triggers).toEqual([
       {
         name: 'vip',
@@ -147,13 +152,21 @@ describe('a wrong file', () => {
   const ACTIVATION = 'activations: [{ name: thank }]\n';
 
   it.each<[string, string, Partial<ConfigProblem>]>([
-    ['an unknown section', 'event: []\n', { code: 'UNKNOWN_FIELD', line: 4, column: 1, suggestion: 'events' }],
+    [
+      'an unknown section',
+      'event: []\n',
+      { code: 'UNKNOWN_FIELD', line: 4, column: 1, suggestion: 'events' },
+    ],
     [
       'an unknown field',
       "events: [{ name: e, wen: 'true', when: 'true' }]\n",
       { code: 'UNKNOWN_FIELD', line: 4, column: 21, suggestion: 'when' },
     ],
-    ['a missing field', 'events: [{ name: e }]\n', { code: 'SHAPE', line: 4, message: "the field 'when' is missing" }],
+    [
+      'a missing field',
+      'events: [{ name: e }]\n',
+      { code: 'SHAPE', line: 4, message: "the field 'when' is missing" },
+    ],
     ['a field of the wrong type', 'events: 5\n', { code: 'SHAPE', line: 4, column: 9 }],
     [
       'a wrong name',
@@ -200,13 +213,21 @@ describe('a wrong file', () => {
       'batch: { tables: [{ name: crm, key: customer, attributes: { a: string } }] }\n',
       { code: 'REFERENCE', line: 4, path: 'batch.tables[0].key' },
     ],
-    ['CEL that does not parse', "events: [{ name: e, when: 'event.name ==' }]\n", { code: 'EXPRESSION', line: 4 }],
+    [
+      'CEL that does not parse',
+      "events: [{ name: e, when: 'event.name ==' }]\n",
+      { code: 'EXPRESSION', line: 4 },
+    ],
     [
       'CEL over a root that there is not',
       `events: [{ name: e, when: 'evnt.name == "x"' }]\n`,
       { code: 'EXPRESSION', line: 4 },
     ],
-    ['CEL of the wrong types', `events: [{ name: e, when: '1 + "a" == 2' }]\n`, { code: 'EXPRESSION', line: 4 }],
+    [
+      'CEL of the wrong types',
+      `events: [{ name: e, when: '1 + "a" == 2' }]\n`,
+      { code: 'EXPRESSION', line: 4 },
+    ],
     [
       'CEL in a template that does not parse',
       "activations: [{ name: a, payload: { x: ['{{ keys. }}'] } }]\n",
@@ -246,7 +267,11 @@ describe('a wrong file', () => {
       '{ keys: [{ name: id }] }',
       { code: 'NAME', path: 'stitching.keys[0].name', line: 2 },
     ],
-    ['a key twice', '{ keys: [{ name: a }, { name: a }] }', { code: 'DUPLICATE', path: 'stitching.keys[1].name' }],
+    [
+      'a key twice',
+      '{ keys: [{ name: a }, { name: a }] }',
+      { code: 'DUPLICATE', path: 'stitching.keys[1].name' },
+    ],
     [
       'a normalizer that there is not',
       '{ keys: [{ name: a, normalize: [lowecase] }] }',
@@ -335,10 +360,22 @@ describe('what could silently do nothing is refused', () => {
   it.each([
     ['a window of 0', 'attributes: [{ name: a, type: counter, on: bought, windows: [0h] }]'],
     ['a ttl of 0', 'attributes: [{ name: a, type: single, on: bought, value: event.name, ttl: 0s }]'],
-    ['a ttl beyond all numbers', 'attributes: [{ name: a, type: single, on: bought, value: event.name, ttl: 99999999999999d }]'],
-    ['a misspelt attribute in a condition', "triggers: [{ name: t, on: bought, when: 'profile.nosuch > 1', activate: thank }]"],
-    ['a misspelt key in a condition', "triggers: [{ name: t, on: bought, when: 'keys.nosuch == \"a\"', activate: thank }]"],
-    ['a condition that is no condition', "triggers: [{ name: t, on: bought, when: '1 + 1', activate: thank }]"],
+    [
+      'a ttl beyond all numbers',
+      'attributes: [{ name: a, type: single, on: bought, value: event.name, ttl: 99999999999999d }]',
+    ],
+    [
+      'a misspelt attribute in a condition',
+      "triggers: [{ name: t, on: bought, when: 'profile.nosuch > 1', activate: thank }]",
+    ],
+    [
+      'a misspelt key in a condition',
+      'triggers: [{ name: t, on: bought, when: \'keys.nosuch == "a"\', activate: thank }]',
+    ],
+    [
+      'a condition that is no condition',
+      "triggers: [{ name: t, on: bought, when: '1 + 1', activate: thank }]",
+    ],
   ])('%s', (_, rest) => {
     expect(problemsWith(`${BASE}${rest}\n`)).not.toEqual([]);
   });
@@ -380,7 +417,9 @@ describe('what is not supported yet is refused by name', () => {
   });
 
   it('but on_limit: demote_incoming and a destination that is only named are fine', () => {
-    expect(problemsOf('segment: s\nstitching: { keys: [{ name: a }], on_limit: demote_incoming }\n')).toEqual([]);
+    expect(problemsOf('segment: s\nstitching: { keys: [{ name: a }], on_limit: demote_incoming }\n')).toEqual(
+      [],
+    );
     expect(problemsWith('activations: [{ name: a, to: crm }]\n')).toEqual([]);
   });
 });
@@ -396,7 +435,10 @@ describe('the digest', () => {
   });
 
   it('does not count defaults that are spelt out, nor the order of fields', () => {
-    const spelt = MINIMAL.replace('{ name: customer_id, limit: 1 }', '{ limit: 1, name: customer_id, kind: person }');
+    const spelt = MINIMAL.replace(
+      '{ name: customer_id, limit: 1 }',
+      '{ limit: 1, name: customer_id, kind: person }',
+    );
     expect(digestOf(spelt)).toBe(digestOf(MINIMAL));
     expect(digestOf(`${MINIMAL}  max_keys_per_profile: 200\n`)).toBe(digestOf(MINIMAL));
   });

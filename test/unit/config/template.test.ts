@@ -51,7 +51,10 @@ describe('rendering', () => {
 });
 
 describe('compiling refuses', () => {
-  it.each(['{{ keys. }}', '{{ }}', 'a {{ nope.x }} b', ['{{ 1 + }}'], { a: { b: '{{ }}' } }])('%j', (source) => {
-    expect(compileTemplate(source)).toMatchObject({ kind: 'invalid', reason: expect.stringMatching(/./) });
-  });
+  it.each(['{{ keys. }}', '{{ }}', 'a {{ nope.x }} b', ['{{ 1 + }}'], { a: { b: '{{ }}' } }])(
+    '%j',
+    (source) => {
+      expect(compileTemplate(source)).toMatchObject({ kind: 'invalid', reason: expect.stringMatching(/./) });
+    },
+  );
 });

@@ -15,7 +15,7 @@ const CONFIG = configOf(
   invalid: [Tester, " house account "]`,
 );
 
-function valueOf(name: string, raw: string): string {
+function usableValue(name: string, raw: string): string {
   const key = normalizeKey(CONFIG, name, raw);
   return key.kind === 'ok' ? key.value : `${key.kind}`;
 }
@@ -31,18 +31,18 @@ describe('normalizing', () => {
     ['quoted', '"abc', '"abc'],
     ['device', 'D1', 'D1'],
   ])('%s %o is %o', (name, raw, value) => {
-    expect(valueOf(name, raw)).toBe(value);
+    expect(usableValue(name, raw)).toBe(value);
   });
 
   it('gives the same form again', () => {
     for (const raw of ['  Ann@Example.COM ', 'İ@x.y', 'Ω@x.y', 'ﬁ@x.y']) {
-      const once = valueOf('email', raw);
-      expect(valueOf('email', once)).toBe(once);
+      const once = usableValue('email', raw);
+      expect(usableValue('email', once)).toBe(once);
     }
   });
 
   it('makes one value of one text in two Unicode spellings', () => {
-    expect(valueOf('device', 'caf\u00e9')).toBe(valueOf('device', 'cafe\u0301'));
+    expect(usableValue('device', 'caf\u00e9')).toBe(usableValue('device', 'cafe\u0301'));
   });
 
   it('gives two values never the same stored key', () => {
@@ -60,28 +60,87 @@ describe('normalizing', () => {
 
 describe('what identifies nobody is rejected', () => {
   const JUNK = [
-    ...['', ' ', 'null', 'NULL', ' Null ', '"null"', "'null'", '`null`', 'undefined', 'uNdEfInEd', 'nil', 'none', 'None'],
-    ...['n/a', 'N/A', 'na', 'unknown', 'anonymous', 'guest', 'GUEST', '0', '-1', '00', '0000000000', '0.0', '---', '0-0'],
-    ...['00000000-0000-0000-0000-000000000000', 'nan', 'NaN', 'true', 'False', '[object Object]', 'unidentified'],
-    ...['not set', '(not set)', 'id', 'email', 'distinct_id', 'DistinctId', 'not_authenticated', '"NaN"', "'Guest'"],
+    ...[
+      '',
+      ' ',
+      'null',
+      'NULL',
+      ' Null ',
+      '"null"',
+      "'null'",
+      '`null`',
+      'undefined',
+      'uNdEfInEd',
+      'nil',
+      'none',
+      'None',
+    ],
+    ...[
+      'n/a',
+      'N/A',
+      'na',
+      'unknown',
+      'anonymous',
+      'guest',
+      'GUEST',
+      '0',
+      '-1',
+      '00',
+      '0000000000',
+      '0.0',
+      '---',
+      '0-0',
+    ],
+    ...[
+      '00000000-0000-0000-0000-000000000000',
+      'nan',
+      'NaN',
+      'true',
+      'False',
+      '[object Object]',
+      'unidentified',
+    ],
+    ...[
+      'not set',
+      '(not set)',
+      'id',
+      'email',
+      'distinct_id',
+      'DistinctId',
+      'not_authenticated',
+      '"NaN"',
+      "'Guest'",
+    ],
   ];
 
   it.each(JUNK)('%o', (raw) => {
-    expect(normalizeKey(CONFIG, 'device', raw)).toEqual({ kind: 'rejected', reason: expect.stringMatching(/./) });
+    expect(normalizeKey(CONFIG, 'device', raw)).toEqual({
+      kind: 'rejected',
+      reason: expect.stringMatching(/./),
+    });
   });
 
-  it.each(['user0', 'emails', 'anonymous2', 'nullify', '10', '-10', 'a', '0x1', 'guest7', 'no-one', 'trueman'])(
-    'but %o is an id',
-    (raw) => {
-      expect(valueOf('device', raw)).toBe(raw);
-    },
-  );
+  it.each([
+    'user0',
+    'emails',
+    'anonymous2',
+    'nullify',
+    '10',
+    '-10',
+    'a',
+    '0x1',
+    'guest7',
+    'no-one',
+    'trueman',
+  ])('but %o is an id', (raw) => {
+    expect(usableValue('device', raw)).toBe(raw);
+  });
 
   it('with the values of the config, in any dress', () => {
     for (const raw of ['tester', ' TESTER', '"Tester"', 'House Account']) {
       expect(normalizeKey(CONFIG, 'device', raw), raw).toMatchObject({ kind: 'rejected' });
     }
-    expect(valueOf('device', 'tester2')).toBe('tester2');
+    expect(usableValue('device', 'tester2')).toBe('tester2');
   });
 
   it('when normalizing leaves nothing, or junk', () => {
@@ -89,9 +148,12 @@ describe('what identifies nobody is rejected', () => {
     expect(normalizeKey(CONFIG, 'phone', '+0 (00) 000')).toMatchObject({ kind: 'rejected' });
   });
 
-  it.each(['ann', 'ann@', '@x', 'ann bob@x', 'x ann@x', 'ann@x\nbob@y'])('when it does not match: %o', (raw) => {
-    expect(normalizeKey(CONFIG, 'email', raw)).toMatchObject({ kind: 'rejected' });
-  });
+  it.each(['ann', 'ann@', '@x', 'ann bob@x', 'x ann@x', 'ann@x\nbob@y'])(
+    'when it does not match: %o',
+    (raw) => {
+      expect(normalizeKey(CONFIG, 'email', raw)).toMatchObject({ kind: 'rejected' });
+    },
+  );
 
   it('a long text costs time in proportion, not more', () => {
     const config = configOf('', `keys: [{ name: a, valid: '^(a+)+$' }]`);

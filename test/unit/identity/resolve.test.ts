@@ -15,7 +15,9 @@ const CONFIG = configOf(
 );
 
 function holder(id: string, keys: Record<string, readonly string[]>, createdAtMs = 0): Holder {
-  const listed = Object.entries(keys).map(([name, values]) => [name, values.map((value) => ({ value }))] as const);
+  const listed = Object.entries(keys).map(
+    ([name, values]) => [name, values.map((value) => ({ value }))] as const,
+  );
   return { id, createdAtMs, keys: Object.fromEntries(listed) };
 }
 
@@ -51,7 +53,11 @@ describe('resolving', () => {
   });
 
   it('joins the profiles of all keys when no limit is broken', () => {
-    const held = [holder('A', { customer: ['c1'] }), holder('B', { email: ['e1'] }), holder('C', { device: ['d1'] })];
+    const held = [
+      holder('A', { customer: ['c1'] }),
+      holder('B', { email: ['e1'] }),
+      holder('C', { device: ['d1'] }),
+    ];
     expect(resolve(['customer=c1', 'email=e1', 'device=d1'], held)).toMatchObject({
       demoted: [],
       holders: ['A', 'B', 'C'],
@@ -82,7 +88,10 @@ describe('resolving', () => {
 
   it('a device never joins two contacts beyond their limit', () => {
     const held = [holder('A', { email: ['e1', 'e2'], device: ['d1'] }), holder('B', { email: ['e3'] })];
-    expect(resolve(['email=e3', 'device=d1'], held)).toMatchObject({ demoted: ['device=d1'], holders: ['B'] });
+    expect(resolve(['email=e3', 'device=d1'], held)).toMatchObject({
+      demoted: ['device=d1'],
+      holders: ['B'],
+    });
   });
 
   it('a value beyond the limit of its own key is left out', () => {
@@ -104,10 +113,16 @@ describe('resolving', () => {
       holder('A', { customer: ['c1'], device: ['d1', 'd2', 'd3'] }),
       holder('B', { device: ['d4', 'd5', 'd6'] }),
     ];
-    expect(resolve(['customer=c1', 'device=d4'], held)).toMatchObject({ demoted: ['device=d4'], holders: ['A'] });
+    expect(resolve(['customer=c1', 'device=d4'], held)).toMatchObject({
+      demoted: ['device=d4'],
+      holders: ['A'],
+    });
     expect(resolve(['customer=c1', 'device=d7'], held)).toMatchObject({ demoted: [], holders: ['A'] });
     const full = [holder('A', { customer: ['c1'], device: ['d1', 'd2', 'd3', 'd4', 'd5'] })];
-    expect(resolve(['customer=c1', 'device=d7'], full)).toMatchObject({ demoted: ['device=d7'], holders: ['A'] });
+    expect(resolve(['customer=c1', 'device=d7'], full)).toMatchObject({
+      demoted: ['device=d7'],
+      holders: ['A'],
+    });
   });
 
   it('a key is not held against a profile that broke another key’s limit before the limit was lowered', () => {
@@ -125,15 +140,35 @@ describe('resolving', () => {
 
 describe('the survivor', () => {
   it.each<[string, readonly Holder[], string]>([
-    ['the one with the strongest key', [holder('A', { device: ['d'] }, 1), holder('B', { customer: ['c'] }, 2)], 'B'],
     [
-      'the one with the strongest key that only one has',
-      [holder('A', { device: ['d'] }, 1), holder('B', { email: ['e'] }, 2), holder('C', { device: ['f'] }, 0)],
+      'the one with the strongest key',
+      [holder('A', { device: ['d'] }, 1), holder('B', { customer: ['c'] }, 2)],
       'B',
     ],
-    ['the oldest when several have it', [holder('A', { email: ['d'] }, 2), holder('B', { email: ['c'] }, 1)], 'B'],
-    ['the oldest when they have the same keys', [holder('A', { device: ['d'] }, 2), holder('B', { device: ['c'] }, 1)], 'B'],
-    ['the one with the smaller id when they are as old', [holder('B', { device: ['d'] }), holder('A', { device: ['c'] })], 'A'],
+    [
+      'the one with the strongest key that only one has',
+      [
+        holder('A', { device: ['d'] }, 1),
+        holder('B', { email: ['e'] }, 2),
+        holder('C', { device: ['f'] }, 0),
+      ],
+      'B',
+    ],
+    [
+      'the oldest when several have it',
+      [holder('A', { email: ['d'] }, 2), holder('B', { email: ['c'] }, 1)],
+      'B',
+    ],
+    [
+      'the oldest when they have the same keys',
+      [holder('A', { device: ['d'] }, 2), holder('B', { device: ['c'] }, 1)],
+      'B',
+    ],
+    [
+      'the one with the smaller id when they are as old',
+      [holder('B', { device: ['d'] }), holder('A', { device: ['c'] })],
+      'A',
+    ],
     ['the only one', [holder('A', {})], 'A'],
   ])('is %s', (_, holders, id) => {
     expect(survivorOf(holders, CONFIG).id).toBe(id);

@@ -1,6 +1,12 @@
 // Counters by hand: totals, windows of event time, late and future events, sums that are exact.
 import { describe, expect, it } from 'vitest';
-import { addToCounter, bucketMs, mergeCounters, totalSum, windowSum } from '../../../actors/profile/counter.ts';
+import {
+  addToCounter,
+  bucketMs,
+  mergeCounters,
+  totalSum,
+  windowSum,
+} from '../../../actors/profile/counter.ts';
 import type { CounterState } from '../../../actors/profile/profile.ts';
 import type { CounterConfig } from '../../../shared/contract/config/segment-config.ts';
 import { DAY, HOUR, MINUTE, T0 } from './harness.ts';
@@ -142,7 +148,13 @@ describe('merging', () => {
 
 describe('a change of config', () => {
   it('drops windows that are gone and starts new ones empty', () => {
-    const state = addToCounter(counted([[1, 0, 0]]), { ...CONFIG, windows: [{ name: '1d', ms: DAY }] }, 2, T0, T0);
+    const state = addToCounter(
+      counted([[1, 0, 0]]),
+      { ...CONFIG, windows: [{ name: '1d', ms: DAY }] },
+      2,
+      T0,
+      T0,
+    );
     expect(Object.keys(state.windows)).toEqual(['1d']);
     expect([totalSum(state), windowSum(state, { name: '1d', ms: DAY }, T0)]).toEqual([3, 2]);
   });

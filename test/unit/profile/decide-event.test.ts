@@ -71,8 +71,12 @@ describe('stitching', () => {
     const old = fold.holder('device', 'd1')!.id;
     const survivor = fold.holder('customer_id', 'c1')!.id;
     const apply = applied(fold.send({ keys: { device: 'd1', customer_id: 'c1' } }, T0 + 2 * SECOND));
-    expect(apply.writes.has(recordKeys.profile(old)) && apply.writes.has(recordKeys.profile(survivor))).toBe(true);
-    expect(fold.profiles()).toMatchObject([{ id: survivor, createdAtMs: T0, mergedFrom: [old], mergedCount: 1 }]);
+    expect(apply.writes.has(recordKeys.profile(old)) && apply.writes.has(recordKeys.profile(survivor))).toBe(
+      true,
+    );
+    expect(fold.profiles()).toMatchObject([
+      { id: survivor, createdAtMs: T0, mergedFrom: [old], mergedCount: 1 },
+    ]);
     expect(fold.resolve(old)!.id).toBe(survivor);
     expect(fold.view('device', 'd1').attributes.views).toBe(3);
     expect(fold.audit().at(-1)).toMatchObject({ kind: 'profiles_merged', profileId: survivor });
@@ -105,7 +109,9 @@ describe('stitching', () => {
   });
 
   it('follows long chains of merges', () => {
-    const fold = foldOf('keys: [{ name: a, limit: 1 }, { name: b, limit: 1 }, { name: c, limit: 1 }, { name: d }]');
+    const fold = foldOf(
+      'keys: [{ name: a, limit: 1 }, { name: b, limit: 1 }, { name: c, limit: 1 }, { name: d }]',
+    );
     fold.send({ keys: { d: '1' } });
     for (const [weak, strong] of [
       ['d', 'c'],
@@ -299,7 +305,12 @@ describe('attributes', () => {
     expect(fold.view('device', 'd1').attributes.page).toEqual(page);
   });
 
-  it.each(['{"n": 1, "path": event.properties.page}', '[{"n": 1}]', 'now - event.timestamp', 'event.?properties'])(
+  it.each([
+    '{"n": 1, "path": event.properties.page}',
+    '[{"n": 1}]',
+    'now - event.timestamp',
+    'event.?properties',
+  ])(
     'with the value %s do not make every event a dead letter, nor what is read differ from what is written',
     (value) => {
       const config = configOf(
@@ -360,9 +371,16 @@ describe('records that do not fit together', () => {
     const decide = (records: Map<string, unknown>) =>
       actor.decide(message, actor.parse(message), { get: (key) => records.get(key) ?? null });
     const gone = new Map([[linkKey, fold.records.get(linkKey)]]);
-    expect(decide(gone)).toMatchObject({ kind: 'need', fresh: true, keys: expect.arrayContaining([linkKey, profileKey]) });
+    expect(decide(gone)).toMatchObject({
+      kind: 'need',
+      fresh: true,
+      keys: expect.arrayContaining([linkKey, profileKey]),
+    });
     const other = { ...(fold.records.get(profileKey) as object), keys: {} };
-    const moved = new Map([[linkKey, fold.records.get(linkKey)], [profileKey, other]] as const);
+    const moved = new Map([
+      [linkKey, fold.records.get(linkKey)],
+      [profileKey, other],
+    ] as const);
     expect(decide(moved as Map<string, unknown>)).toMatchObject({ kind: 'need', fresh: true });
   });
 
@@ -389,10 +407,15 @@ describe('config versions', () => {
   });
 
   it('an older one does not end a profile that a newer one keeps', () => {
-    const fold = new ProfileFold(configOf('', `{ keys: [{ name: device, kind: device }], retention: { anonymous: 10d } }`));
+    const fold = new ProfileFold(
+      configOf('', `{ keys: [{ name: device, kind: device }], retention: { anonymous: 10d } }`),
+    );
     fold.send({});
     const [alarm] = fold.alarms.keys();
-    const keeping = configOf('', `{ keys: [{ name: device, kind: device }], retention: { anonymous: forever } }`);
+    const keeping = configOf(
+      '',
+      `{ keys: [{ name: device, kind: device }], retention: { anonymous: forever } }`,
+    );
     const older = fold.actor;
     fold.actor = createProfileActor(keeping, { shards: 8, configVersion: 2 });
     fold.send({}, T0 + DAY);

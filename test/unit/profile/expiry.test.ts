@@ -7,7 +7,10 @@ import { configOf, DAY, MINUTE, ProfileFold, SECOND, T0 } from './harness.ts';
 
 const COUNTING = `events: [{ name: all, when: 'true' }]\nattributes: [{ name: n, type: counter, total: true, on: all }]\n`;
 
-function foldOf(retention = '', keys = '{ name: c, limit: 1 }, { name: e, limit: 5 }, { name: d, kind: device }') {
+function foldOf(
+  retention = '',
+  keys = '{ name: c, limit: 1 }, { name: e, limit: 5 }, { name: d, kind: device }',
+) {
   const kept = retention === '' ? '' : `, retention: { ${retention} }`;
   return new ProfileFold(configOf(COUNTING, `{ keys: [${keys}], max_keys_per_profile: 5000${kept} }`), {
     onPoison: 'keep',
@@ -78,7 +81,14 @@ describe('an anonymous profile', () => {
       [id, 99],
       ['nobody', 1],
     ] as const) {
-      const envelope: LogEnvelope = { v: 1, type: 'timer', profileId, timer: 'expire', generation, dueMs: T0 };
+      const envelope: LogEnvelope = {
+        v: 1,
+        type: 'timer',
+        profileId,
+        timer: 'expire',
+        generation,
+        dueMs: T0,
+      };
       const sent = fold.envelope(envelope, { nowMs: T0 + 500 * DAY });
       expect(sent).toMatchObject({ kind: 'applied', apply: { writes: new Map() } });
     }
@@ -207,7 +217,10 @@ describe('a redirect', () => {
 
   it('in a chain may go in any order', () => {
     for (const order of ['first', 'second'] as const) {
-      const fold = foldOf('', '{ name: c, limit: 1 }, { name: b, limit: 1 }, { name: e, limit: 5 }, { name: d }');
+      const fold = foldOf(
+        '',
+        '{ name: c, limit: 1 }, { name: b, limit: 1 }, { name: e, limit: 5 }, { name: d }',
+      );
       fold.send({ keys: { d: '1', e: 'y' } });
       const first = fold.profiles()[0]!.id;
       fold.send({ keys: { b: '1' } });

@@ -138,7 +138,9 @@ export class ProfileFold extends Fold {
   }
 
   #states(): readonly (Profile | Redirect)[] {
-    return [...this.records].filter(([key]) => key.startsWith('p.')).map(([, state]) => state as Profile | Redirect);
+    return [...this.records]
+      .filter(([key]) => key.startsWith('p.'))
+      .map(([, state]) => state as Profile | Redirect);
   }
 }
 
