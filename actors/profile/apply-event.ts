@@ -2,7 +2,7 @@
 import type { SingleConfig } from '../../shared/contract/config/segment-config.ts';
 import type { Evaluated, Expression, ExpressionContext } from '../../shared/contract/expression.ts';
 import type { AuditFact } from '../../shared/contract/outbox.ts';
-import { addToCounter } from './counter.ts';
+import { addToCounter, INCREMENT_MAX } from './counter.ts';
 import type { AttributeState, Profile, SingleState } from './profile.ts';
 import type { AttributeRule, Rules } from './rules.ts';
 import { markSeen, type SeenId } from './seen.ts';
@@ -20,9 +20,6 @@ export interface AppliedEvent {
 
 /** Largest value of a `single` attribute, as JSON. */
 const SINGLE_BYTES_MAX = 16_384;
-
-/** Largest increment of a counter: sums of them stay finite for longer than any profile lives. */
-const INCREMENT_MAX = 1e15;
 
 const NOTHING: Readonly<Record<string, never>> = {};
 

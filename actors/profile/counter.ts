@@ -7,6 +7,8 @@ type Buckets = readonly (readonly [number, number])[];
 
 const BUCKETS_PER_WINDOW = 60;
 const MICRO = 1e6;
+/** Largest amount of one event, either way: sums of them stay finite for longer than any profile lives. */
+export const INCREMENT_MAX = 1e15;
 const EMPTY: CounterState = { kind: 'counter', total: 0, windows: {} };
 
 /** Length of one bucket of a window, ms. */
@@ -23,7 +25,7 @@ export function addToCounter(
   nowMs: number,
 ): CounterState {
   const before = state ?? EMPTY;
-  const micros = Math.round(amount * MICRO);
+  const micros = Math.round(Math.max(-INCREMENT_MAX, Math.min(INCREMENT_MAX, amount)) * MICRO);
   const windows: Record<string, Buckets> = {};
   for (const window of config.windows) {
     const size = bucketMs(window);

@@ -20,6 +20,7 @@ import { homedir, tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { promisify } from 'node:util';
 import { errorText, StitchworkError } from '../../shared/kernel/errors.ts';
+import { randomToken, systemRandom } from '../../shared/kernel/random.ts';
 import { isNewEnough, SERVER_VERSION_MIN } from '../../shared/nats/server-version.ts';
 import { packagePath } from '../package-root.ts';
 
@@ -118,12 +119,22 @@ async function versionOf(path: string): Promise<string | undefined> {
   }
 }
 
-/** Moves a binary into place whole, so that others never see half of it. */
+/**
+ * Moves a binary into place whole, and only one that runs and is new enough. Until then it has a name of this call alone:
+ * others, in this process too, may be at it at the same time.
+ */
 async function install(from: string, to: string): Promise<void> {
-  const part = `${to}.${process.pid}.part`;
-  await copyFile(from, part);
-  await chmod(part, 0o755);
-  await rename(part, to);
+  const part = `${to}.${randomToken(systemRandom)}.part`;
+  try {
+    await copyFile(from, part);
+    await chmod(part, 0o755);
+    const version = await versionOf(part);
+    if (version === undefined) throw new Error('what came is no nats-server that runs here');
+    if (!isNewEnough(version)) throw new Error(`what came is ${version}, older than ${SERVER_VERSION_MIN}`);
+    await rename(part, to);
+  } finally {
+    await rm(part, { force: true });
+  }
 }
 
 async function inWorkFolder<T>(target: string, work: (folder: string) => Promise<T>): Promise<T> {

@@ -19,6 +19,16 @@ export type BatchAnswer =
     }
   | { readonly kind: 'none'; readonly reason: string };
 
+/** The server's code for a message over the size limit; it would break the connection instead of answering with it. */
+const MESSAGE_TOO_LARGE = 10054;
+/** Most that the headers of the batch itself take. */
+const BATCH_HEADER_BYTES = 160;
+
+function sizeOf({ payload, headers }: BatchMessage): number {
+  const own = headers.reduce((sum, [name, value]) => sum + name.length + value.length + 4, 0);
+  return payload.length + own + BATCH_HEADER_BYTES;
+}
+
 /** Stores all messages or none. One message goes as a plain publish, which costs the server less. */
 export async function publishBatch(
   door: NatsDoor,
@@ -26,6 +36,11 @@ export async function publishBatch(
   timeoutMs: number,
 ): Promise<BatchAnswer> {
   if (!door.connected) return { kind: 'none', reason: 'disconnected' };
+  const tooLarge = messages.find((message) => sizeOf(message) > (door.nc.info?.max_payload ?? Infinity));
+  if (tooLarge) {
+    const description = `${tooLarge.subject}: ${sizeOf(tooLarge)} bytes are more than the server takes`;
+    return { kind: 'error', errCode: MESSAGE_TOO_LARGE, status: 400, description };
+  }
   const batchId = nuid.next();
   const last = messages.length - 1;
   for (let i = 0; i < last; i++) {

@@ -14,6 +14,7 @@ import { callApi } from './jetstream-api.ts';
 const PULL_MESSAGES = 500;
 const PULL_BYTES = 4 * 1024 * 1024;
 const LOW_WATER = 250;
+const LOW_WATER_BYTES = 2 * 1024 * 1024;
 const HEARTBEAT_MS = 1000;
 const PULL_EXPIRES_MS = 30_000;
 const RETRY_MS = 200;
@@ -29,6 +30,9 @@ export class PullReader implements ShardReader {
   readonly #onReadable: () => void;
   readonly #forget: () => void;
   #buffer: LogMessage[] = [];
+  #bufferBytes = 0;
+  /** Told of what is in the buffer, and nothing was taken since. */
+  #told = false;
   #last: number;
   #createdAt: string | undefined;
   #closed = false;
@@ -59,6 +63,8 @@ export class PullReader implements ShardReader {
   take(max: number): readonly LogMessage[] {
     const taken = max >= this.#buffer.length ? this.#buffer : this.#buffer.slice(0, max);
     this.#buffer = max >= this.#buffer.length ? [] : this.#buffer.slice(max);
+    for (const { payload } of taken) this.#bufferBytes -= payload.length;
+    this.#told = false;
     this.#pull();
     return taken;
   }
@@ -69,6 +75,7 @@ export class PullReader implements ShardReader {
     clearTimeout(this.#retry);
     this.#endSession();
     this.#buffer = [];
+    this.#bufferBytes = 0;
   }
 
   async #open(): Promise<void> {
@@ -87,8 +94,9 @@ export class PullReader implements ShardReader {
       if (this.#createdAt !== state.createdAt) return this.#broken('LOG_REPLACED');
       if (state.lastSequence < this.#last) return this.#broken('LOG_TRUNCATED');
     } catch {
-      // The log cannot be reached: try again until it can, or the reader is closed.
-      return this.#reopen(RETRY_MS);
+      // The log cannot be reached: try again until it can, or the reader is closed. A newer session goes on as it is.
+      if (this.#session === session) this.#reopen(RETRY_MS);
+      return;
     }
     session.subscription = this.#door.nc.subscribe(session.inbox, {
       callback: (error, msg) => {
@@ -133,7 +141,7 @@ export class PullReader implements ShardReader {
   /** Asks for more when little is left and nothing is under way. */
   #pull(): void {
     const session = this.#session;
-    if (!session?.ready || session.asked > 0 || this.#buffer.length >= LOW_WATER || this.#closed) return;
+    if (!session?.ready || session.asked > 0 || this.#isFull || this.#closed) return;
     session.asked = PULL_MESSAGES;
     const request = {
       batch: PULL_MESSAGES,
@@ -144,6 +152,10 @@ export class PullReader implements ShardReader {
     const subject = `$JS.API.CONSUMER.MSG.NEXT.${this.#names.eventsStream}.${session.name}`;
     if (!this.#door.connected) return;
     this.#door.nc.publish(subject, JSON.stringify(request), { reply: session.inbox });
+  }
+
+  get #isFull(): boolean {
+    return this.#buffer.length >= LOW_WATER || this.#bufferBytes >= LOW_WATER_BYTES;
   }
 
   #receive(session: Session, msg: Msg): void {
@@ -164,8 +176,11 @@ export class PullReader implements ShardReader {
     const payload = Uint8Array.from(msg.data);
     this.#last = place.streamSequence;
     this.#buffer.push(logMessage(msg.subject, place.streamSequence, place.timeMs, payload));
+    this.#bufferBytes += payload.length;
     if (session.asked === 0) this.#pull();
-    if (this.#buffer.length === 1) this.#onReadable();
+    if (this.#told) return;
+    this.#told = true;
+    this.#onReadable();
   }
 
   #receiveStatus(session: Session, msg: Msg): void {

@@ -10,7 +10,7 @@ import {
 } from '../contract/names.ts';
 import { StitchworkError } from '../kernel/errors.ts';
 import type { NatsDoor } from './connect.ts';
-import { callApi, streamInfo } from './jetstream-api.ts';
+import { type ApiAnswer, callApi, streamInfo } from './jetstream-api.ts';
 
 export interface TopologyOptions {
   readonly shards: number;
@@ -244,7 +244,7 @@ async function create(door: NatsDoor, spec: StreamSpec): Promise<boolean> {
   const answer = await callApi(door, `STREAM.CREATE.${spec.name}`, { name: spec.name, ...spec.config });
   if (answer.kind === 'ok') return true;
   if (answer.kind === 'error' && answer.error.err_code === STREAM_NAME_IN_USE) return false;
-  throw failed(spec.name, answer.kind === 'error' ? answer.error.description : answer.reason);
+  throw failed(spec.name, answer);
 }
 
 /** Updates a stream to its description, keeping what the description does not speak of. */
@@ -255,12 +255,12 @@ async function update(
 ): Promise<void> {
   const config = { ...found, ...spec.config, ...FORBIDDEN, name: spec.name };
   const answer = await callApi(door, `STREAM.UPDATE.${spec.name}`, config);
-  if (answer.kind !== 'ok')
-    throw failed(spec.name, answer.kind === 'error' ? answer.error.description : answer.reason);
+  if (answer.kind !== 'ok') throw failed(spec.name, answer);
 }
 
-function failed(stream: string, reason: string): StitchworkError {
-  return new StitchworkError('TOPOLOGY_MISMATCH', `${stream}: ${reason}`);
+function failed(stream: string, answer: Exclude<ApiAnswer, { kind: 'ok' }>): StitchworkError {
+  if (answer.kind === 'none') return new StitchworkError('LOG_UNAVAILABLE', `${stream}: ${answer.reason}`);
+  return new StitchworkError('TOPOLOGY_MISMATCH', `${stream}: ${answer.error.description}`);
 }
 
 function json(value: unknown): string {

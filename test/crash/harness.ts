@@ -234,8 +234,8 @@ async function checkNamedProfiles(
   await forEach(byId, async ({ profileId, expected }, index) => {
     const answer = await readProfileById(gateways[index % gateways.length]!, profileId);
     const due = idOf.get(expected);
-    if (answer?.id !== due)
-      violations.push(`activation names ${profileId}, now ${answer?.id}, expected ${due}`);
+    const found = typeof answer === 'string' ? answer : answer.id;
+    if (found !== due) violations.push(`activation names ${profileId}, now ${found}, expected ${due}`);
   });
   return violations;
 }

@@ -15,7 +15,10 @@ let made = 0;
 export async function makeSegment(url: string, options: Partial<TopologyOptions> = {}): Promise<TestSegment> {
   const door = await connectNats({ url, name: 'test' });
   const names = segmentNames(`t${process.pid}-${made++}`);
-  await ensureTopology(door, describeTopology(names, { shards: 8, ...options }));
+  await ensureTopology(
+    door,
+    describeTopology(names, { shards: 8, eventsBytesMax: 256 * 1024 * 1024, ...options }),
+  );
   return { door, names, close: () => door.close() };
 }
 

@@ -236,12 +236,12 @@ describe('a wrong file', () => {
     [
       'a window that is no duration',
       `${EVENT}attributes: [{ name: a, type: counter, on: bought, windows: [1h, 7days] }]\n`,
-      { code: 'SHAPE', line: 5, path: 'attributes[0].windows[1]' },
+      { code: 'DURATION', line: 5, path: 'attributes[0].windows[1]' },
     ],
     [
       'a ttl that is no duration',
       `${EVENT}attributes: [{ name: a, type: single, on: bought, value: event.name, ttl: 30 }]\n`,
-      { code: 'SHAPE', line: 5, path: 'attributes[0].ttl' },
+      { code: 'DURATION', line: 5, path: 'attributes[0].ttl' },
     ],
     [
       'a counter that counts into nothing',
@@ -290,7 +290,7 @@ describe('a wrong file', () => {
     [
       'a retention that is no duration',
       '{ keys: [{ name: a }], retention: { anonymous: never } }',
-      { code: 'SHAPE', path: 'stitching.retention.anonymous' },
+      { code: 'DURATION', path: 'stitching.retention.anonymous' },
     ],
   ])('with %s is refused', (_, stitching, expected) => {
     const problems = problemsOf(`segment: shop\nstitching: ${stitching}\n`);

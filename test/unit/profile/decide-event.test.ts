@@ -289,13 +289,28 @@ describe('attributes', () => {
     expect(fold.facts('condition_failed')).toHaveLength(4);
   });
 
+  it.each(['event.properties.amount', 'double("NaN")', '-1.0 / 0.0'])(
+    'survive an increment %s beyond all bounds',
+    (by) => {
+      const fold = new ProfileFold(
+        configOf(
+          `events: [{ name: all, when: 'true' }]\nattributes: [{ name: n, type: counter, total: true, windows: [1h], on: all, by: '${by}' }]\n`,
+        ),
+      );
+      for (const amount of [1e305, -1e305, 1e16]) fold.send({ properties: { amount } });
+      expect(fold.view('device', 'd1').attributes.n).toEqual({ '1h': 0, total: 0 });
+      expect(fold.facts('condition_failed')).toHaveLength(3);
+    },
+  );
+
   it('do not store a value beyond 16 kB, and say so', () => {
     const fold = foldOf();
+    // Two attributes take the value, so that each value that is too large is told twice.
     fold.send({ properties: { page: 'x'.repeat(16_000) } }, T0);
     fold.send({ properties: { page: 'y'.repeat(17_000) } }, T0 + 1);
     fold.send({ properties: { page: 'ü'.repeat(10_000) } }, T0 + 2);
     expect(String(fold.view('device', 'd1').attributes.page)[0]).toBe('x');
-    expect(fold.facts('condition_failed')).toHaveLength(2);
+    expect(fold.facts('condition_failed')).toHaveLength(4);
   });
 
   it('keep lists and objects as they came', () => {
