@@ -100,11 +100,11 @@ export class Housekeeper {
   async round(): Promise<void> {
     const states = await this.#deps.copies.states();
     for (const state of states) await this.#watch(state);
-    const nowMs = this.#deps.clock.nowMs();
-    if (nowMs - this.#purgedAtMs < this.#options.purgeIntervalMs) return;
-    this.#purgedAtMs = nowMs;
+    const { clock } = this.#deps;
+    if (clock.elapsedMs() - this.#purgedAtMs < this.#options.purgeIntervalMs) return;
+    this.#purgedAtMs = clock.elapsedMs();
     await this.#purgeOutbox(states);
-    await this.#purgeLog(nowMs);
+    await this.#purgeLog(clock.nowMs());
   }
 
   /** After a crash of the server a copy may have lost a start-up race and stand still for many seconds (G3). */

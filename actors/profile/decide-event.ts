@@ -75,7 +75,9 @@ function stitch(
   const { event } = input;
   const { accepted, demoted, holders } = resolveKeys(candidates, rules.config);
   if (holders.some((profile) => hasSeen(profile.seen, event.seenId))) {
-    return { kind: 'done', profileId: undefined, facts: [] };
+    // A duplicate changes nothing; what had come to its end before it has.
+    const ended = facts.filter(({ kind }) => kind === 'profile_expired');
+    return { kind: 'done', profileId: undefined, facts: ended };
   }
   for (const { key, holder, reason } of demoted) {
     // The refusal stands on the other profile as it is now, or on the key being nobody's.

@@ -30,7 +30,7 @@ export function expireProfile(
   const now = new Set(linkKeys.slice(0, LINKS_PER_COMMIT));
   for (const key of now) if (draft.get(key) !== null) draft.put(key, null);
   if (linkKeys.length > LINKS_PER_COMMIT) {
-    const rest = { ...profile, keys: withoutKeys(profile.keys, now) };
+    const rest: Profile = { ...profile, keys: withoutKeys(profile.keys, now), ending: true };
     draft.put(recordKeys.profile(profile.id), rearmExpiry(rest, nowMs, draft));
     return { kind: 'done', facts: [] };
   }

@@ -40,6 +40,7 @@ export function isKnown(profile: Profile, config: SegmentConfig): boolean {
 
 /** When the profile ends if nothing more happens; null: never. */
 export function endOf(profile: Profile, config: SegmentConfig): number | null {
+  if (profile.ending) return profile.lastEventAtMs;
   const { anonymousMs, knownMs } = config.stitching.retention;
   const retentionMs = isKnown(profile, config) ? knownMs : anonymousMs;
   return retentionMs === null ? null : profile.lastEventAtMs + retentionMs;

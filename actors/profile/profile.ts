@@ -50,6 +50,8 @@ export interface Profile {
   readonly mergedFrom: readonly string[];
   readonly mergedCount: number;
   readonly configVersion: number;
+  /** Its end has begun and takes more than one commit: whatever is still there is over. */
+  readonly ending?: true;
 }
 
 export interface Redirect {

@@ -87,12 +87,17 @@ function evaluate(
   parsed: (context: Record<string, unknown>) => unknown,
   context: ExpressionContext,
 ): Evaluated {
+  // A missing field is an exception of the library, and usual: its stack trace would cost more than everything else.
+  const { stackTraceLimit } = Error;
+  Error.stackTraceLimit = 0;
   try {
     return { kind: 'value', value: plain(parsed(context as unknown as Record<string, unknown>)) };
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? error.code : undefined;
     if (MISSING_CODES.has(code)) return { kind: 'missing' };
     return { kind: 'failed', reason: firstLine(error) };
+  } finally {
+    Error.stackTraceLimit = stackTraceLimit;
   }
 }
 

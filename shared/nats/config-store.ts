@@ -1,8 +1,9 @@
 // Versions of a segment's config in the bucket `stitchwork_config`: the one in force under `<segment>.current`, every
 // version under `<segment>.version.<n>`. Applying the config that is in force already makes no new version.
+import { JetStreamApiError } from '@nats-io/jetstream';
 import { type KV, Kvm } from '@nats-io/kv';
 import { CONFIG_BUCKET, type SegmentNames } from '../contract/names.ts';
-import { StitchworkError } from '../kernel/errors.ts';
+import { errorText, StitchworkError } from '../kernel/errors.ts';
 import type { NatsDoor } from './connect.ts';
 
 export interface StoredConfig {
@@ -19,6 +20,11 @@ export interface ConfigStore {
 }
 
 const ATTEMPTS_MAX = 8;
+const WRONG_LAST_SEQUENCE = 10071;
+
+function isConflict(error: unknown): boolean {
+  return error instanceof JetStreamApiError && error.code === WRONG_LAST_SEQUENCE;
+}
 
 export function createConfigStore(door: NatsDoor, names: SegmentNames): ConfigStore {
   const key = names.configKey;
@@ -41,7 +47,14 @@ export function createConfigStore(door: NatsDoor, names: SegmentNames): ConfigSt
           // `update` refuses revision 0, and `create` is for a key that has never been there.
           if (entry) await kv.update(key, value, entry.revision);
           else await kv.create(key, value);
-        } catch {
+        } catch (error) {
+          if (!isConflict(error)) {
+            throw new StitchworkError(
+              'STORE_UNAVAILABLE',
+              `the config cannot be stored: ${errorText(error)}`,
+              { cause: error },
+            );
+          }
           // Somebody else applied one at the same time: look again.
           continue;
         }

@@ -76,7 +76,8 @@ export async function runCrash(options: CrashOptions): Promise<CrashOutcome> {
   } finally {
     workload?.kill();
     await fleet.destroy();
-    if (!process.env.CRASH_KEEP) rmSync(folder, { recursive: true, force: true });
+    if (process.env.CRASH_KEEP) console.log(`logs and data: ${folder}`);
+    else rmSync(folder, { recursive: true, force: true });
   }
 }
 
@@ -86,8 +87,8 @@ interface Fire {
 }
 
 /** The clients pause while more than this is waiting, so that a busy machine makes the run longer and not different. */
-const LAG_HIGH = 1500;
-const LAG_LOW = 500;
+const LAG_HIGH = 1000;
+const LAG_LOW = 300;
 const GOVERN_MS = 250;
 
 /** Keeps the load within what the workers can take, until `stop` aborts. */
@@ -120,7 +121,7 @@ async function underFire(
   const endMs = Date.now() + options.seconds * 1000;
   const faults = (async () => {
     for (const fault of scheduleOf(options.seed, { gateways: GATEWAYS, workers: WORKERS })) {
-      if (Date.now() > endMs && struck.length % DECK_SIZE === 0) return;
+      if (Date.now() > endMs && struck.length >= DECK_SIZE) return;
       struck.push(await strike(fleet, canary, fault));
       fleet.throwIfBroken();
     }

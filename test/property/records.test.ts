@@ -9,7 +9,12 @@ import { MINUTE, T0 } from '../unit/profile/harness.ts';
 const text = fc.string({ unit: 'grapheme', maxLength: 30 });
 const name = fc.stringMatching(/^[a-z][a-z0-9_]{0,10}$/);
 const ms = fc.integer({ min: 0, max: T0 * 2 });
-const json = fc.jsonValue({ maxDepth: 3 }).map((one) => JSON.parse(JSON.stringify(one)) as unknown);
+/** What an event may hold once the gateway has taken `__proto__` out of it. */
+const json = fc
+  .jsonValue({ maxDepth: 3 })
+  .map((one) => JSON.stringify(one))
+  .filter((one) => !one.includes('__proto__'))
+  .map((one) => JSON.parse(one) as unknown);
 
 const attribute = fc.oneof(
   fc.record({ kind: fc.constant('single' as const), value: json, atMs: ms, messageId: text }),

@@ -125,11 +125,21 @@ describe('the owner table', () => {
     for (const shard of claim) expect(preferredOwner(shard, ['me', 'other'])).toBe('me');
   });
 
-  it.each(['gone', 'silent'] as const)('counts a %s member as dead at once', async (kind) => {
+  it('counts a member that is gone as dead at once', async () => {
     alive('other', [...Array(SHARDS).keys()]);
     await look();
     expect(table.decide(owned, halted).claim).toEqual([]);
-    membership.answers.set('other', { kind });
+    membership.answers.set('other', { kind: 'gone' });
+    await look();
+    expect(table.decide(owned, halted).claim).toHaveLength(SHARDS);
+  });
+
+  it('counts a silent member as dead after two probes in a row', async () => {
+    alive('other', [...Array(SHARDS).keys()]);
+    await look();
+    membership.answers.set('other', { kind: 'silent' });
+    await look();
+    expect(table.decide(owned, halted).claim).toEqual([]);
     await look();
     expect(table.decide(owned, halted).claim).toHaveLength(SHARDS);
   });

@@ -187,6 +187,22 @@ describe('a conflict on a data record', () => {
   });
 });
 
+describe('conflicts on ever different records', () => {
+  it('halve the next batches, and commits let them grow again', async () => {
+    let others = 100;
+    for (let race = 0; race < 4; race++) {
+      store.next.push((writes, applyNow) => {
+        store.put(writes[race]!.key, { seen: [others++], bytes: 0 });
+        return applyNow();
+      });
+    }
+    await apply(Array.from({ length: 64 }, (_, index) => ({ touch: [`n${index}`] })));
+    const sizes = store.commits.map((writes) => writes.filter(({ key }) => key.startsWith('p.')).length);
+    expect(sizes).toEqual([64, 32, 16, 8, 4, 8, 16, 32, 4]);
+    for (let i = 0; i < 64; i++) expect(seen(`n${i}`)?.at(-1)).toBe(i + 1);
+  });
+});
+
 describe('a shard lost to another owner', () => {
   it('takes its messages with it; those of other shards are committed at once', async () => {
     store.putShard(1, { owner: 'other', epoch: 2 });

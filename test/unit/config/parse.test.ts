@@ -240,7 +240,7 @@ describe('a wrong file', () => {
     ],
     [
       'a ttl that is no duration',
-      `${EVENT}attributes: [{ name: a, type: single, on: bought, value: event.name, ttl: 30 }]\n`,
+      `${EVENT}attributes: [{ name: a, type: single, on: bought, value: event.name, ttl: 30days }]\n`,
       { code: 'DURATION', line: 5, path: 'attributes[0].ttl' },
     ],
     [

@@ -116,6 +116,17 @@ describe('an anonymous profile', () => {
   });
 });
 
+describe('an end that a duplicate brings about', () => {
+  it('is told all the same', () => {
+    const fold = foldOf();
+    fold.send({ keys: { d: '1' } });
+    fold.send({ id: 'm1', keys: { c: '1' } });
+    fold.send({ id: 'm1', keys: { c: '1', d: '1' } }, T0 + 91 * DAY);
+    expect(fold.partition()).toEqual([['c:1']]);
+    expect(fold.facts('profile_expired')).toHaveLength(1);
+  });
+});
+
 describe('a known profile', () => {
   it('never ends by default', () => {
     const fold = foldOf();
@@ -140,6 +151,15 @@ describe('a known profile', () => {
     fold.ringUntil(T0 + 9 * DAY);
     expect(fold.profiles()).toHaveLength(1);
     fold.ringUntil(T0 + 10 * DAY);
+    expect(fold.records.size).toBe(0);
+  });
+});
+
+describe('a known profile with very many keys', () => {
+  it('ends completely, also where anonymous ones stay for ever', () => {
+    const fold = foldOf('known: 30d, anonymous: forever', '{ name: c, limit: 1 }, { name: d, kind: device }');
+    for (let i = 0; i < 600; i++) fold.send({ keys: { c: '1', d: `d${i}` } });
+    fold.ringUntil(T0 + 40 * DAY);
     expect(fold.records.size).toBe(0);
   });
 });
