@@ -51,6 +51,7 @@ export function describeTopology(names: SegmentNames, options: TopologyOptions):
     name,
     config: {
       ...base(replicas),
+      ...KEPT_AS_IS,
       description: `Stitchwork, segment ${names.segment}: ${subjects}`,
       max_age: ageMs * NS,
       sources: [sourceOf(names, filter, to)],
@@ -63,6 +64,7 @@ export function describeTopology(names: SegmentNames, options: TopologyOptions):
       config: {
         ...base(replicas),
         subjects: EVENT_SOURCES.filter((source) => source !== 'timer').map(names.sourceFilter),
+        ...KEPT_AS_IS,
         discard: 'new',
         max_bytes: options.eventsBytesMax ?? 8 * 1024 ** 3,
         allow_atomic: true,
@@ -97,6 +99,9 @@ export function describeTopology(names: SegmentNames, options: TopologyOptions):
     kvSpec(MEMBERS_BUCKET, replicas, { storage: 'memory', max_age: (options.membersTtlMs ?? 3000) * NS }),
   ];
 }
+
+/** A target of copies takes no message TTL and no rollup: either would remove what was copied. */
+const KEPT_AS_IS = { allow_msg_ttl: false, allow_rollup_hdrs: false } as const;
 
 function base(replicas: number) {
   return {

@@ -1,10 +1,11 @@
-// A nats-server for tests: $NATS_URL when set, a container when an engine answers, else a local process in a folder of
-// its own. The local one can be killed and restarted with its data.
+// A nats-server for tests: a container when an engine answers, else a local process in a folder of its own. Either can be
+// killed and restarted with its data.
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { resolveNatsServer } from '../../infra/nats-server/resolve.ts';
 import { type NatsServerProcess, startNatsServer } from '../../infra/nats-server/start.ts';
+import { startContainer } from './nats-container.ts';
 
 export interface TestServer {
   readonly url: string;
@@ -20,8 +21,12 @@ export interface TestServer {
   stop(): Promise<void>;
 }
 
-/** Starts a local server of its own: for tests that kill it. */
+/** Starts a server of the test's own. */
 export async function startTestServer(): Promise<TestServer> {
+  return (await startContainer()) ?? (await startLocal());
+}
+
+async function startLocal(): Promise<TestServer> {
   const { path } = await resolveNatsServer();
   const dataDir = await mkdtemp(join(tmpdir(), 'stitchwork-test-'));
   let server: NatsServerProcess = await startNatsServer({ binary: path, dataDir });
