@@ -4,15 +4,13 @@ import { setMaxListeners } from 'node:events';
 import type { Actor } from '../../shared/contract/actor.ts';
 import { invariant } from '../../shared/kernel/assert.ts';
 import type { Clock } from '../../shared/kernel/clock.ts';
-import { isStitchworkError } from '../../shared/kernel/errors.ts';
 import type { Random } from '../../shared/kernel/random.ts';
 import type { EventLogReader } from '../../shared/ports/event-log.ts';
 import type { MemberReport, Membership } from '../../shared/ports/membership.ts';
 import type { RecordStore } from '../../shared/ports/record-store.ts';
 import type { WorkerTelemetry } from '../../shared/ports/worker-telemetry.ts';
 import { advanceIdle } from './checkpoint.ts';
-import { readShards } from './commit.ts';
-import { checkLog } from './log-check.ts';
+import { Doubts, isUnavailable } from './doubts.ts';
 import { Members } from './members.ts';
 import { type WorkerOptions, workerOptions } from './options.ts';
 import { type ClaimDeps, claimShard, writeShardRecord } from './ownership.ts';
@@ -21,8 +19,6 @@ import { applyMessages, type PipelineDeps } from './pipeline.ts';
 import { Residents } from './residents.ts';
 import { gather, type HaltedShard, type OwnedShard } from './shard.ts';
 import { Wakeup } from './wakeup.ts';
-
-const UNAVAILABLE_RETRY_MS = 100;
 
 export interface WorkerDeps {
   readonly store: RecordStore;
@@ -63,6 +59,7 @@ class ShardWorker implements Worker {
   readonly #members: Members;
   readonly #table: OwnershipTable;
   readonly #residents: Residents;
+  readonly #doubts: Doubts;
   readonly #work = new Wakeup();
   readonly #attention = new Wakeup();
   /** Aborts everything that still waits when the stop deadline has passed. */
@@ -71,8 +68,6 @@ class ShardWorker implements Worker {
   readonly #startedAtMs: number;
   #actor: Actor;
   #stopping = false;
-  /** The shard records are to be read before the next commit. */
-  #ownershipInDoubt = false;
   #turn = 0;
   #fail: (error: unknown) => void = () => {};
   #loops: readonly Promise<void>[] = [];
@@ -89,6 +84,10 @@ class ShardWorker implements Worker {
     this.#table = new OwnershipTable(this.#members, deps.clock, options);
     this.#pace = { cut: options.batchMessagesMax, max: options.batchMessagesMax };
     this.#residents = new Residents(options.residentBytesMax);
+    const lose = (shard: number) => this.#lose(shard);
+    const halt = (shard: number, code: string, reason: string) => this.#halt(shard, code, reason);
+    const doubtsDeps = { ...this.#claimDeps(), shards: this.#owned, lose, halt };
+    this.#doubts = new Doubts(doubtsDeps, this.#hardStop.signal);
     this.failed = new Promise((resolve) => {
       this.#fail = resolve;
     });
@@ -215,10 +214,12 @@ class ShardWorker implements Worker {
     const { clock, telemetry } = this.#deps;
     while (!this.#stopping) {
       await this.#releaseAsked();
-      await this.#settleDoubts();
+      await this.#doubts.settle();
       const works = gather([...this.#owned.values()], this.#pace.cut, this.#turn++);
       if (works.length > 0) {
-        const noGaps = this.#findGaps(works.map(({ message }) => message.shard));
+        const noGaps = this.#doubts.findGaps(works.map(({ message }) => message.shard));
+        // Awaited before each commit; a stop may end the run before that.
+        noGaps.catch(() => {});
         await applyMessages(
           this.#pipelineDeps(() => noGaps),
           works,
@@ -233,9 +234,8 @@ class ShardWorker implements Worker {
   }
 
   #readable(): boolean {
-    const asks = (owned: OwnedShard) =>
-      owned.releasing || owned.reader.buffered > 0 || owned.reader.fault !== undefined || isDoubtful(owned);
-    return this.#stopping || this.#ownershipInDoubt || [...this.#owned.values()].some(asks);
+    const asks = (owned: OwnedShard) => owned.releasing || owned.reader.buffered > 0;
+    return this.#stopping || this.#doubts.any || [...this.#owned.values()].some(asks);
   }
 
   async #checkpointIdle(): Promise<void> {
@@ -244,7 +244,7 @@ class ShardWorker implements Worker {
     const due = [...this.#owned.values()].filter((owned) => nowMs - owned.checkedAtMs >= idleCheckpointMs);
     if (due.length === 0) return;
     for (const owned of due) owned.checkedAtMs = nowMs;
-    await this.#findGaps(due.map(({ shard }) => shard));
+    await this.#doubts.findGaps(due.map(({ shard }) => shard));
     try {
       await advanceIdle({ ...this.#pipelineDeps(), log: this.#deps.log }, due, this.#hardStop.signal);
     } catch (error) {
@@ -277,66 +277,14 @@ class ShardWorker implements Worker {
     this.#deps.telemetry.released(owned.shard);
   }
 
-  /**
-   * Before anything is committed: a reader that found another log, or a shorter one, stops its shard with an alarm; after
-   * a reconnection the log is recognised again; where another worker claims to own a shard, the shard record decides.
-   */
-  async #settleDoubts(): Promise<void> {
-    const doubtful = [...this.#owned.values()].filter((owned) => owned.reader.fault || isDoubtful(owned));
-    await Promise.all(doubtful.map((owned) => this.#recognise(owned)));
-    if (!this.#ownershipInDoubt) return;
-    this.#ownershipInDoubt = false;
-    const stored = await readShards(this.#claimDeps(), [...this.#owned.keys()], this.#hardStop.signal);
-    for (const [shard, owned] of [...this.#owned]) {
-      const now = stored.get(shard)?.shard;
-      if (now && (now.owner !== this.#options.workerId || now.epoch !== owned.record.epoch))
-        this.#lose(shard);
-    }
-  }
-
-  /**
-   * If someone purged the log beyond a checkpoint, the reader has jumped over the gap without a sign. Looked at after
-   * messages were taken and before they are committed: what was taken is without a gap if nothing is missing now.
-   */
-  async #findGaps(looked: Iterable<number>): Promise<void> {
-    const { firstSequence } = await this.#whenReachable(() => this.#deps.log.state());
-    const shards = [...new Set(looked)].flatMap((shard) => this.#owned.get(shard) ?? []);
-    const gaps = shards.filter((owned) => firstSequence > owned.record.seq + 1);
-    await Promise.all(gaps.map((owned) => this.#recognise(owned)));
-  }
-
-  async #recognise(owned: OwnedShard): Promise<void> {
-    const { sessions, fault } = owned.reader;
-    const verdict = await this.#whenReachable(() => checkLog(owned.record, this.#deps.log, this.#deps.store));
-    if (this.#owned.get(owned.shard) !== owned) return;
-    if (verdict.kind === 'sound' && !fault) {
-      owned.recognised = sessions;
-      return;
-    }
-    const unsound =
-      verdict.kind === 'unsound' ? verdict : { code: fault!, reason: 'the log changed while it was read' };
-    this.#forget(owned.shard);
-    this.#halt(owned.shard, unsound.code, unsound.reason);
-  }
-
-  /** Repeats a look at the log or store while the server is out of reach. */
-  async #whenReachable<T>(look: () => Promise<T>): Promise<T> {
-    for (;;) {
-      try {
-        return await look();
-      } catch (error) {
-        if (!isUnavailable(error)) throw error;
-      }
-      await this.#deps.clock.sleep(UNAVAILABLE_RETRY_MS, this.#hardStop.signal);
-    }
-  }
-
   #doubtOwnership(): void {
-    this.#ownershipInDoubt = true;
+    this.#doubts.raiseOwnership();
     this.#work.wake();
   }
 
+  /** Gives a shard up, if it is owned, and keeps it standing still with an alarm. */
   #halt(shard: number, code: string, reason: string): void {
+    if (this.#owned.has(shard)) this.#forget(shard);
     const known = this.#halted.get(shard);
     this.#halted.set(shard, { shard, code, reason, atMs: this.#deps.clock.elapsedMs() });
     if (known?.code !== code) this.#deps.telemetry.halted(shard, code, reason);
@@ -376,18 +324,9 @@ class ShardWorker implements Worker {
       shards: this.#owned,
       actor: () => this.#actor,
       lose: (shard) => this.#lose(shard),
-      settleDoubts: () => this.#settleDoubts(),
+      settleDoubts: () => this.#doubts.settle(),
       noGaps,
       pace: this.#pace,
     };
   }
-}
-
-/** The reader has opened the log again since it was last recognised. */
-function isDoubtful(owned: OwnedShard): boolean {
-  return owned.reader.sessions > owned.recognised;
-}
-
-function isUnavailable(error: unknown): boolean {
-  return isStitchworkError(error, 'LOG_UNAVAILABLE') || isStitchworkError(error, 'STORE_UNAVAILABLE');
 }
