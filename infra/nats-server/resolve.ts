@@ -1,6 +1,6 @@
 // Finds a nats-server that is new enough, or gets one, once, into a cache folder. Never at install time: when a server is
 // first needed. Order: NATS_SERVER_BIN, the cache, PATH, the official release (where its SHA-256 is pinned), the package
-// of a newer Debian suite through the mirror that apt is configured with.
+// of a newer Debian suite through the mirror that apt is configured with, the official release by its own checksums.
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {
@@ -57,8 +57,9 @@ export async function resolveNatsServer(options: ResolveOptions = {}): Promise<R
     if (version !== undefined) tried.push(`${path} is ${version}, older than ${SERVER_VERSION_MIN}`);
   }
   for (const [origin, fetchServer] of [
-    ['official release', fromRelease] as const,
+    ['official release, pinned', fromPinnedRelease] as const,
     ['Debian package', fromDebian] as const,
+    ['official release', fromListedRelease] as const,
   ]) {
     try {
       options.onFetch?.(`nats-server ${PINNED_VERSION} (${origin})`);
@@ -147,26 +148,47 @@ async function inWorkFolder<T>(target: string, work: (folder: string) => Promise
   }
 }
 
-/** The release archive for this platform, checked against the pinned SHA-256. */
-async function fromRelease(target: string): Promise<void> {
+const RELEASE_URL = `https://github.com/nats-io/nats-server/releases/download/v${PINNED_VERSION}`;
+
+function releaseName(): string {
+  return `nats-server-v${PINNED_VERSION}-${process.platform}-${process.arch === 'x64' ? 'amd64' : process.arch}`;
+}
+
+/** The release archive for this platform, where its SHA-256 is pinned in this repository. */
+async function fromPinnedRelease(target: string): Promise<void> {
   const pins: unknown = JSON.parse(
     await readFile(packagePath('infra/nats-server/release-pins.json'), 'utf8'),
   );
-  const platform = `${process.platform}-${process.arch === 'x64' ? 'amd64' : process.arch}`;
-  const sha256 = (pins as { sha256: Record<string, string> }).sha256[platform];
-  if (!sha256) throw new Error(`no SHA-256 of the release for ${platform} is pinned in release-pins.json`);
+  const sha256 = (pins as { sha256: Record<string, string> }).sha256[releaseName()];
+  if (!sha256) throw new Error(`no SHA-256 of ${releaseName()} is pinned in release-pins.json`);
+  await fetchRelease(target, sha256);
+}
+
+/** The release archive, checked against the list of SHA-256 that the release itself carries: trust rests on TLS. */
+async function fromListedRelease(target: string): Promise<void> {
+  const list = (await download(`${RELEASE_URL}/SHA256SUMS`)).toString('utf8');
+  const line = list.split('\n').find((text) => text.trim().endsWith(`${releaseName()}.tar.gz`));
+  const sha256 = line?.trim().split(/\s+/)[0];
+  if (!sha256) throw new Error(`the release has no ${releaseName()}.tar.gz`);
+  await fetchRelease(target, sha256);
+}
+
+async function fetchRelease(target: string, sha256: string): Promise<void> {
   await inWorkFolder(target, async (folder) => {
-    const name = `nats-server-v${PINNED_VERSION}-${platform}`;
-    const url = `https://github.com/nats-io/nats-server/releases/download/v${PINNED_VERSION}/${name}.tar.gz`;
-    const answer = await fetch(url, { signal: AbortSignal.timeout(DOWNLOAD_TIMEOUT_MS) });
-    if (!answer.ok) throw new Error(`${url} answers ${answer.status}`);
-    const archive = Buffer.from(await answer.arrayBuffer());
+    const url = `${RELEASE_URL}/${releaseName()}.tar.gz`;
+    const archive = await download(url);
     const found = createHash('sha256').update(archive).digest('hex');
-    if (found !== sha256) throw new Error(`${url} has SHA-256 ${found}, not the pinned one`);
+    if (found !== sha256) throw new Error(`${url} has SHA-256 ${found}, not ${sha256}`);
     await writeFile(join(folder, 'a.tar.gz'), archive);
     await run('tar', ['-xzf', join(folder, 'a.tar.gz'), '-C', folder]);
-    await install(join(folder, name, 'nats-server'), target);
+    await install(join(folder, releaseName(), 'nats-server'), target);
   });
+}
+
+async function download(url: string): Promise<Buffer> {
+  const answer = await fetch(url, { signal: AbortSignal.timeout(DOWNLOAD_TIMEOUT_MS) });
+  if (!answer.ok) throw new Error(`${url} answers ${answer.status}`);
+  return Buffer.from(await answer.arrayBuffer());
 }
 
 /**
