@@ -191,6 +191,7 @@ function unfinished({ log, store, copies, shards, scenario }: Run): string {
 async function stopAll({ world, fleet, store, shards }: Run): Promise<void> {
   if (world.violations.length > 0) return;
   const owners = new Set(fleet.living.filter(({ stopping }) => !stopping).map(({ process }) => process.name));
+  const { incarnation } = store.server;
   let left = fleet.living.length;
   for (const member of fleet.living) {
     if (member.stopping) left--;
@@ -198,6 +199,8 @@ async function stopAll({ world, fleet, store, shards }: Run): Promise<void> {
   }
   const end = await world.run(() => left <= 0, world.nowMs + 10_000);
   if (end !== 'done') world.violate(`${left} workers do not stop`);
+  // A restart that was still to come hit the stop: what could not be given back is taken over by fencing.
+  if (store.server.incarnation !== incarnation) return;
   for (let shard = 0; shard < shards; shard++) {
     const stored = store.latest(`s.${shard}`)?.value;
     const owner = stored ? decodeShardRecord(stored).owner : null;
