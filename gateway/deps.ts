@@ -1,4 +1,5 @@
 // What a gateway is given: the ports of each parent segment that it serves, and the doors to time and chance.
+import type { IncomingHttpHeaders } from 'node:http';
 import type { FastifyBaseLogger } from 'fastify';
 import type { Registry } from 'prom-client';
 import type { SegmentConfig } from '../shared/contract/config/segment-config.ts';
@@ -7,7 +8,9 @@ import type { Clock } from '../shared/kernel/clock.ts';
 import type { Random } from '../shared/kernel/random.ts';
 import type { EventLogAppender, EventLogReader } from '../shared/ports/event-log.ts';
 import type { Membership } from '../shared/ports/membership.ts';
+import type { OutboxCopies } from '../shared/ports/outbox-copies.ts';
 import type { RecordStore } from '../shared/ports/record-store.ts';
+import type { ReplyBoxes } from '../shared/ports/replies.ts';
 
 export interface GatewaySegment {
   /** The config in force now. */
@@ -18,8 +21,24 @@ export interface GatewaySegment {
   readonly log: Pick<EventLogReader, 'state' | 'lastSequenceOf' | 'countAfter'>;
   readonly store: Pick<RecordStore, 'read'>;
   readonly membership: Pick<Membership, 'members' | 'probe'>;
+  readonly copies: Pick<OutboxCopies, 'states'>;
+  readonly replyBoxes: ReplyBoxes;
   readonly names: SegmentNames;
   readonly shards: number;
+}
+
+/** Traces of requests that bring events. */
+export interface IngestTracing {
+  /** Undefined when the request is not traced. */
+  begin(headers: IncomingHttpHeaders): IngestTrace | undefined;
+}
+
+export interface IngestTrace {
+  /** Goes with the events. */
+  readonly traceparent: string;
+  /** The append begins; the result is called with its outcome. */
+  append(segment: string, messages: number): (outcome: string) => void;
+  end(status: number): void;
 }
 
 export interface GatewayDeps {
@@ -28,4 +47,5 @@ export interface GatewayDeps {
   readonly random: Random;
   readonly logger: FastifyBaseLogger;
   readonly registry: Registry;
+  readonly tracing?: IngestTracing;
 }

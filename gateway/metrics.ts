@@ -1,14 +1,16 @@
 // What a gateway tells of itself, by name; labels are of low cardinality (routes and codes, never keys or ids).
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
 import type { ErrorCode } from '../shared/kernel/errors.ts';
-import type { AppendOutcome } from '../shared/ports/event-log.ts';
+import type { AppendOutcome, LogAppend } from '../shared/ports/event-log.ts';
 
 export interface GatewayMetrics {
   request(answer: { route: string; method: string; status: number; durationMs: number }): void;
   accepted(segment: string, events: number): void;
   rejected(segment: string, code: ErrorCode): void;
+  /** A request was answered with an error. */
+  refused(code: ErrorCode): void;
   /** Starts the time of an append; call the result with its outcome. */
-  appendStarted(segment: string): (outcome: AppendOutcome['kind']) => void;
+  appendStarted(segment: string, messages: readonly LogAppend[]): (outcome: AppendOutcome['kind']) => void;
 }
 
 const SECONDS = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10];
@@ -51,6 +53,13 @@ export function createMetrics(
     buckets: SECONDS,
     registers,
   });
+  const refused = new Counter({
+    name: 'stitchwork_gateway_requests_refused_total',
+    help: 'Requests answered with an error, by its code.',
+    labelNames: ['code'],
+    registers,
+  });
+  const waiting = waitingGauges(registry);
   registerByteGauges(registry, gauges);
   return {
     request({ route, method, status, durationMs }) {
@@ -59,12 +68,36 @@ export function createMetrics(
     },
     accepted: (segment, events) => accepted.inc({ segment }, events),
     rejected: (segment, code) => rejected.inc({ segment, code }),
-    appendStarted(segment) {
+    refused: (code) => refused.inc({ code }),
+    appendStarted(segment, messages) {
       const end = appends.startTimer({ segment });
+      const bytes = messages.reduce((sum, { payload }) => sum + payload.length, 0);
+      waiting.appends.inc({ segment });
+      waiting.bytes.inc({ segment }, bytes);
       return (outcome) => {
         end({ outcome });
+        waiting.appends.dec({ segment });
+        waiting.bytes.dec({ segment }, bytes);
       };
     },
+  };
+}
+
+function waitingGauges(registry: Registry) {
+  const registers = [registry];
+  return {
+    appends: new Gauge({
+      name: 'stitchwork_gateway_appends_in_flight',
+      help: 'Appends to the event log that are not answered yet.',
+      labelNames: ['segment'],
+      registers,
+    }),
+    bytes: new Gauge({
+      name: 'stitchwork_gateway_append_waiting_bytes',
+      help: 'Bytes of the appends that are not answered yet.',
+      labelNames: ['segment'],
+      registers,
+    }),
   };
 }
 
@@ -73,7 +106,7 @@ function registerByteGauges(
   gauges: { bytesInFlight: () => number; bytesInFlightMax: number },
 ): void {
   new Gauge({
-    name: 'stitchwork_gateway_bytes_in_flight',
+    name: 'stitchwork_gateway_request_in_flight_bytes',
     help: 'Body bytes of requests that are not answered yet.',
     registers: [registry],
     collect() {
@@ -81,7 +114,7 @@ function registerByteGauges(
     },
   });
   new Gauge({
-    name: 'stitchwork_gateway_bytes_in_flight_max',
+    name: 'stitchwork_gateway_request_in_flight_max_bytes',
     help: 'Body bytes at which requests are refused.',
     registers: [registry],
   }).set(gauges.bytesInFlightMax);

@@ -88,6 +88,7 @@ function createApp(deps: GatewayDeps, settings: GatewaySettings): GatewayApp {
 }
 
 function installAnswers(app: GatewayApp, metrics: GatewayMetrics): void {
+  app.decorateReply('refusedWith', null);
   app.addHook('onRequest', async (request, reply) => {
     reply.header('x-request-id', request.id);
   });
@@ -98,6 +99,10 @@ function installAnswers(app: GatewayApp, metrics: GatewayMetrics): void {
       status: reply.statusCode,
       durationMs: reply.elapsedTime,
     });
+    if (reply.refusedWith === null) return;
+    metrics.refused(reply.refusedWith);
+    const { url: route = 'unmatched' } = request.routeOptions;
+    request.log.debug({ route, status: reply.statusCode, code: reply.refusedWith }, 'request refused');
   });
   app.setErrorHandler(handleError);
   app.setNotFoundHandler(async (_request, reply) =>

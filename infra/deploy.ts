@@ -107,7 +107,7 @@ export async function assertNothingFellBack(
   names: SegmentNames,
 ): Promise<void> {
   const states = await copies.states();
-  const origin = await copies.originSequence();
+  const origin = await copies.originSequence(Math.max(...states.map(({ copiedTo }) => copiedTo)));
   const ahead = states.filter((state) => state.copiedTo > origin);
   if (ahead.length === 0) return;
   const list = ahead.map((state) => `${state.name} has copied up to ${state.copiedTo}`).join(', ');

@@ -1,25 +1,28 @@
-// What the housekeeper tells of itself: state of the server's copies, what was purged, how full the log is.
+// What the housekeeper tells of itself: state of the server's copies, what was purged, how full the log is. Only the
+// worker on duty looks; a gauge that it no longer sets disappears, so that two workers never tell two states.
 import { Counter, Gauge, type Registry } from 'prom-client';
+import type { Clock } from '../shared/kernel/clock.ts';
 import type { HousekeeperTelemetry } from './housekeeper.ts';
 import type { Log } from './log.ts';
 
+/** Rounds come several times in this time, purges about three times. */
+const FRESH_MS = 15_000;
+
 /** Metrics of all housekeepers of a process, one registry: call once. */
-export function createHousekeeperMetrics(registry: Registry) {
+export function createHousekeeperMetrics(registry: Registry, clock: Clock) {
   const registers = [registry];
   const byCopy = ['segment', 'copy'] as const;
   const bySegment = ['segment'] as const;
   return {
-    copyLag: new Gauge({
+    copyLag: new FreshGauge(registry, clock, {
       name: 'stitchwork_copy_lag_messages',
       help: 'Outbox messages not yet copied into their stream.',
       labelNames: byCopy,
-      registers,
     }),
-    copyRunning: new Gauge({
+    copyRunning: new FreshGauge(registry, clock, {
       name: 'stitchwork_copy_running',
       help: '1 while the server runs the copy.',
       labelNames: byCopy,
-      registers,
     }),
     copyRestarts: new Counter({
       name: 'stitchwork_copy_restarts_total',
@@ -33,16 +36,21 @@ export function createHousekeeperMetrics(registry: Registry) {
       labelNames: byCopy,
       registers,
     }),
-    logUsage: new Gauge({
+    logUsage: new FreshGauge(registry, clock, {
       name: 'stitchwork_event_log_usage_ratio',
       help: 'Share of the size limit of the event log in use.',
       labelNames: bySegment,
+    }),
+    logPurges: new Counter({
+      name: 'stitchwork_event_log_purges_total',
+      help: 'Times that applied messages were removed from the event log.',
+      labelNames: bySegment,
       registers,
     }),
-    logPurgedTo: new Gauge({
-      name: 'stitchwork_event_log_purged_to',
-      help: 'Highest sequence removed from the event log.',
-      labelNames: bySegment,
+    outboxPurges: new Counter({
+      name: 'stitchwork_outbox_purges_total',
+      help: 'Times that copied messages were removed from the outbox.',
+      labelNames: byCopy,
       registers,
     }),
     failures: new Counter({
@@ -52,6 +60,41 @@ export function createHousekeeperMetrics(registry: Registry) {
       registers,
     }),
   };
+}
+
+/** A gauge whose values are told while they are set again and again. */
+class FreshGauge<Label extends string> {
+  readonly #clock: Clock;
+  readonly #values = new Map<
+    string,
+    { readonly labels: Record<Label, string>; value: number; atMs: number }
+  >();
+
+  constructor(
+    registry: Registry,
+    clock: Clock,
+    options: { readonly name: string; readonly help: string; readonly labelNames: readonly Label[] },
+  ) {
+    this.#clock = clock;
+    const fresh = () => this.#fresh();
+    new Gauge({
+      ...options,
+      registers: [registry],
+      collect() {
+        this.reset();
+        for (const { labels, value } of fresh()) this.set(labels, value);
+      },
+    });
+  }
+
+  set(labels: Record<Label, string>, value: number): void {
+    this.#values.set(JSON.stringify(labels), { labels, value, atMs: this.#clock.elapsedMs() });
+  }
+
+  #fresh() {
+    const sinceMs = this.#clock.elapsedMs() - FRESH_MS;
+    return [...this.#values.values()].filter(({ atMs }) => atMs >= sinceMs);
+  }
 }
 
 export type HousekeeperMetrics = ReturnType<typeof createHousekeeperMetrics>;
@@ -82,9 +125,12 @@ export function createHousekeeperTelemetry(
         'the target stream of a copy was deleted: what was purged before is not in it',
       );
     },
-    outboxPurged: (copy, upTo) => log.debug({ copy, upTo }, 'outbox purged'),
+    outboxPurged(copy, upTo) {
+      metrics.outboxPurges.inc({ segment, copy });
+      log.debug({ copy, upTo }, 'outbox purged');
+    },
     logPurged(upTo) {
-      metrics.logPurgedTo.set({ segment }, upTo);
+      metrics.logPurges.inc({ segment });
       log.debug({ upTo }, 'event log purged');
     },
     logUsage(share) {

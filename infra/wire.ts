@@ -19,6 +19,8 @@ import { createEventLogReader } from '../shared/nats/event-log-reader.ts';
 import { createMembership } from '../shared/nats/membership.ts';
 import { createOutboxCopies } from '../shared/nats/outbox-copies.ts';
 import { createRecordStore } from '../shared/nats/record-store.ts';
+import { createReplies, createReplyBoxes } from '../shared/nats/replies.ts';
+import type { Membership, WorkerActivity } from '../shared/ports/membership.ts';
 import type { RoleSettings } from '../shared/settings.ts';
 import { DEFAULT_NATS_URL, DEFAULT_PORT } from '../shared/settings.ts';
 import { actorOf, type DeployedSegment, deploySegment, type SegmentRequest } from './deploy.ts';
@@ -32,9 +34,12 @@ import type { Log } from './log.ts';
 import { endOrphan, forgetServer, noteServer } from './nats-orphan.ts';
 import { resolveNatsServer } from './nats-server/resolve.ts';
 import { startNatsServer } from './nats-server/start.ts';
+import { registerBuildInfo, watchConnection } from './process-metrics.ts';
 import type { RunningRole } from './role.ts';
 import { loadSegmentFiles } from './segment-files.ts';
 import { withTestSeams } from './test-seams.ts';
+import { createIngestTracing, withTracing } from './tracing.ts';
+import { ActivityMeter } from './worker-activity.ts';
 import { serveWorkerHttp } from './worker-http.ts';
 import {
   createWorkerMetrics,
@@ -106,19 +111,21 @@ async function owning<T>(start: (belongings: Belongings) => Promise<T>): Promise
 export function createRegistry(): Registry {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
+  registerBuildInfo(registry);
   return registry;
 }
 
 /** The HTTP side. Stopping finishes requests in flight first. */
 export function runGateway(settings: RoleSettings, deps: RoleDeps): Promise<RunningGateway> {
   return owning(async (belongings) => {
-    const { door, segments } = await openSegments(settings, deps.log, 'gateway', belongings);
+    const { door, segments } = await openSegments(settings, deps, 'gateway', belongings);
     const app = await createGateway(
       {
         segments: segments.map((segment) => gatewaySegment(door, segment)),
         clock: systemClock,
         random: systemRandom,
         logger: deps.log,
+        tracing: createIngestTracing(),
         registry: deps.registry,
       },
       { adminKeys: settings.adminKeys, writeKeys: settings.writeKeys },
@@ -140,14 +147,14 @@ export function runGateway(settings: RoleSettings, deps: RoleDeps): Promise<Runn
 /** The applying side: one worker a segment. Stopping finishes the commit in flight and releases every shard. */
 export function runWorker(settings: RoleSettings, deps: RoleDeps): Promise<RunningWorker> {
   return owning(async (belongings) => {
-    const { door, segments } = await openSegments(settings, deps.log, 'worker', belongings);
+    const { door, segments } = await openSegments(settings, deps, 'worker', belongings);
     const id = workerId();
     const workers: { readonly segment: string; readonly worker: Worker }[] = [];
     const reports = (): readonly SegmentReport[] =>
       workers.map(({ segment, worker }) => ({ segment, report: worker.report() }));
     const metrics = {
       worker: createWorkerMetrics(deps.registry, reports),
-      housekeeper: createHousekeeperMetrics(deps.registry),
+      housekeeper: createHousekeeperMetrics(deps.registry, systemClock),
     };
     for (const segment of segments) {
       const worker = await startSegmentWorker({ settings, deps, door, segment, id, metrics }, belongings);
@@ -222,7 +229,7 @@ interface Opened {
 
 async function openSegments(
   settings: RoleSettings,
-  log: Log,
+  { log, registry }: RoleDeps,
   role: 'gateway' | 'worker',
   belongings: Belongings,
 ): Promise<Opened> {
@@ -238,6 +245,7 @@ async function openSegments(
   }
   const door = await connectNats({ url: settings.natsUrl ?? DEFAULT_NATS_URL, name: `stitchwork ${role}` });
   belongings.own(() => door.close());
+  watchConnection(registry, role, door);
   const segments: DeployedSegment[] = [];
   for (const request of requests) {
     const segment = await deploySegment(door, request, settings.topology, log);
@@ -253,9 +261,11 @@ function gatewaySegment(door: NatsDoor, segment: DeployedSegment): GatewaySegmen
     config: segment.config,
     configVersion: segment.configVersion,
     appender: createEventLogAppender(door, names, { clock: systemClock, random: systemRandom }),
-    log: createEventLogReader(door, names),
+    log: createEventLogReader(door, names, shards),
     store: createRecordStore(door, names),
+    replyBoxes: createReplyBoxes(door),
     membership: createMembership(door, names, {}),
+    copies: createOutboxCopies(door, names),
     names,
     shards,
   };
@@ -275,15 +285,24 @@ async function startSegmentWorker(parts: SegmentWorkerParts, belongings: Belongi
   const { names, shards } = segment;
   const log = parts.deps.log.child({ segment: names.segment });
   const store = createRecordStore(door, names);
-  const events = createEventLogReader(door, names);
+  const events = createEventLogReader(door, names, shards);
+  const activity = new ActivityMeter(systemClock);
+  const copies = createOutboxCopies(door, names);
+  const telemetry = withTracing(
+    createWorkerTelemetry(metrics.worker, { segment: names.segment, log, activity, clock: systemClock }),
+    names.segment,
+    copies,
+    systemClock,
+  );
   const worker = createWorker(
     {
       store,
       log: events,
-      membership: createMembership(door, names, {}),
+      membership: withActivity(createMembership(door, names, {}), () => activity.read()),
       clock: systemClock,
       random: systemRandom,
-      telemetry: withTestSeams(createWorkerTelemetry(metrics.worker, names.segment, log), settings),
+      replies: createReplies(door),
+      telemetry: withTestSeams(telemetry, settings),
       actor: actorOf(segment),
     },
     { segment: names.segment, workerId: id, shards },
@@ -293,7 +312,7 @@ async function startSegmentWorker(parts: SegmentWorkerParts, belongings: Belongi
     {
       store,
       log: events,
-      copies: createOutboxCopies(door, names),
+      copies,
       clock: systemClock,
       telemetry: createHousekeeperTelemetry(metrics.housekeeper, names.segment, log),
       onDuty: () => worker.report().shards.includes(0),
@@ -305,6 +324,15 @@ async function startSegmentWorker(parts: SegmentWorkerParts, belongings: Belongi
   housekeeper.start();
   belongings.own(() => housekeeper.stop());
   return worker;
+}
+
+/** The membership of a worker that also tells, when asked for everything, what it has been doing. */
+function withActivity(membership: Membership, read: () => WorkerActivity): Membership {
+  return {
+    ...membership,
+    join: (id, report) =>
+      membership.join(id, (detailed) => (detailed ? { ...report(), activity: read() } : report())),
+  };
 }
 
 /** A worker has no HTTP of its own unless a port is asked for. */

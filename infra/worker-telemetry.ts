@@ -1,11 +1,18 @@
 // What a worker tells of itself, as Prometheus metrics and log lines. Labels are segment, reason and code: never a key,
-// a profile or a shard. Record keys of conflicts stand in the debug log only.
+// a profile or a shard. Shards, commit ids and message ids stand in the log; records of conflicts in its debug lines.
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
+import { readEnvelope } from '../actors/profile/parse-message.ts';
+import type { Clock } from '../shared/kernel/clock.ts';
 import type { MemberReport } from '../shared/ports/membership.ts';
-import type { WorkerTelemetry } from '../shared/ports/worker-telemetry.ts';
+import type { CommittedBatch, WorkerTelemetry } from '../shared/ports/worker-telemetry.ts';
+import { BulkHistogram } from './bulk-histogram.ts';
 import type { Log } from './log.ts';
+import { type ActivityMeter, publicRecordName } from './worker-activity.ts';
 
 const COMMIT_SECONDS = [0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];
+const EVENT_AGE_SECONDS = [
+  0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 300, 1800, 3600,
+];
 const BATCH_MESSAGES = [1, 2, 5, 10, 25, 50, 100, 250, 500, 1000];
 
 /** What a worker says of itself when metrics are read. */
@@ -46,7 +53,15 @@ export function createWorkerMetrics(registry: Registry, reports: () => readonly 
     bytes: counter('commit_bytes_total', 'Bytes written by successful commits.'),
     commitSeconds: histogram('commit_seconds', 'Duration of a successful commit.', COMMIT_SECONDS),
     batchMessages: histogram('batch_messages', 'Messages applied by one commit.', BATCH_MESSAGES),
-    conflicts: counter('conflicts_total', 'Commits refused because a record had changed.', ['kind']),
+    eventAge: new BulkHistogram({
+      name: 'stitchwork_worker_event_age_seconds',
+      help: 'Age of a log message when its commit succeeded, since the log stored it.',
+      buckets: EVENT_AGE_SECONDS,
+      registry,
+    }),
+    conflicts: counter('conflicts_total', 'Commits refused because a record had changed, by its kind.', [
+      'kind',
+    ]),
     fenced: counter('fenced_total', 'Shards lost to another owner.'),
     unknown: counter('unknown_outcomes_total', 'Commits without an answer in time.'),
     resolved: counter('unknown_resolved_total', 'How unknown outcomes ended.', ['outcome']),
@@ -65,6 +80,11 @@ export function createWorkerMetrics(registry: Registry, reports: () => readonly 
     lag: reported('lag_messages', 'Unread messages of the owned shards.', (report) =>
       Object.values(report.lag).reduce((sum, lag) => sum + lag, 0),
     ),
+    configVersion: reported(
+      'config_version',
+      'Version of the segment config that decides.',
+      (report) => report.configVersion,
+    ),
     residents: gauge('resident_records', 'Records held in memory.'),
     residentBytes: gauge('resident_bytes', 'Size of the records held in memory.'),
     evicted: counter('evicted_total', 'Records dropped from memory to keep its bound.'),
@@ -74,46 +94,63 @@ export function createWorkerMetrics(registry: Registry, reports: () => readonly 
 
 export type WorkerMetrics = ReturnType<typeof createWorkerMetrics>;
 
+export interface WorkerTelemetryParts {
+  readonly segment: string;
+  readonly log: Log;
+  readonly activity: ActivityMeter;
+  readonly clock: Clock;
+}
+
 /** The telemetry of one segment's worker. */
-export function createWorkerTelemetry(metrics: WorkerMetrics, segment: string, log: Log): WorkerTelemetry {
+export function createWorkerTelemetry(metrics: WorkerMetrics, parts: WorkerTelemetryParts): WorkerTelemetry {
+  const { segment, log, activity, clock } = parts;
   const labels = { segment };
+  const age = metrics.eventAge.of(segment);
   return {
     committed(batch) {
+      activity.committed(batch);
       metrics.messages.inc(labels, batch.messages);
       metrics.commits.inc(labels);
       metrics.writes.inc(labels, batch.writes);
       metrics.bytes.inc(labels, batch.bytes);
       metrics.commitSeconds.observe(labels, batch.durationMs / 1000);
       metrics.batchMessages.observe(labels, batch.messages);
-      log.trace(batch, 'committed');
+      // The clock of the log's server may be ahead of this one.
+      const committedAtMs = clock.nowMs();
+      for (const { nowMs } of batch.applied) age.observe(Math.max(0, committedAtMs - nowMs) / 1000);
+      if (log.isLevelEnabled('trace')) log.trace(describeCommit(batch), 'committed');
     },
-    conflict({ key, kind }) {
-      metrics.conflicts.inc({ ...labels, kind });
-      log.debug({ key, kind }, 'conflict');
+    conflict({ key, kind, commitId }) {
+      activity.conflict(key);
+      metrics.conflicts.inc({ ...labels, kind: recordKind(key, kind) });
+      log.debug({ record: publicRecordName(key), kind, commitId }, 'conflict');
     },
     fenced(shard) {
+      activity.fenced();
       metrics.fenced.inc(labels);
       log.warn({ shard }, 'shard lost to another owner');
     },
-    unknownOutcome(attempt) {
+    unknownOutcome(attempt, commitId) {
+      activity.unknownOutcome();
       metrics.unknown.inc(labels);
-      log.warn({ attempt }, 'commit without an answer');
+      log.warn({ attempt, commitId }, 'commit without an answer');
     },
-    resolved(outcome) {
+    resolved(outcome, commitId) {
       metrics.resolved.inc({ ...labels, outcome });
-      log.info({ outcome }, 'unknown outcome resolved');
+      log.info({ outcome, commitId }, 'unknown outcome resolved');
     },
-    busy(reason) {
+    busy(reason, commitId) {
       metrics.busy.inc(labels);
-      log.debug({ reason }, 'store busy');
+      log.debug({ reason, commitId }, 'store busy');
     },
-    refused(code, reason) {
+    refused(code, reason, commitId) {
       metrics.refused.inc({ ...labels, code });
-      log.error({ code, reason }, 'commit refused');
+      log.error({ code, reason, commitId }, 'commit refused');
     },
-    deadLettered(letter) {
+    deadLettered({ payload, ...letter }) {
+      activity.deadLettered();
       metrics.dead.inc({ ...labels, code: letter.code });
-      log.warn(letter, 'dead letter');
+      log.warn({ ...letter, messageId: messageIdOf(payload) }, 'dead letter');
     },
     claimed(shard, epoch) {
       metrics.claimed.inc(labels);
@@ -128,6 +165,7 @@ export function createWorkerTelemetry(metrics: WorkerMetrics, segment: string, l
       log.error({ shard, code, reason }, 'shard stopped with an alarm');
     },
     residents({ count, bytes, evicted }) {
+      activity.residents({ count, bytes });
       metrics.residents.set(labels, count);
       metrics.residentBytes.set(labels, bytes);
       if (evicted > 0) metrics.evicted.inc(labels, evicted);
@@ -135,4 +173,24 @@ export function createWorkerTelemetry(metrics: WorkerMetrics, segment: string, l
     loaded: (records) => metrics.loaded.inc(labels, records),
     phase() {},
   };
+}
+
+/** A commit with the shards and message ids by which one event can be followed; read from the payloads, so not cheap. */
+function describeCommit(batch: CommittedBatch): object {
+  const { commitId, messages, writes, bytes, durationMs, applied } = batch;
+  const shards = [...new Set(applied.map(({ shard }) => shard))];
+  const messageIds = applied.flatMap(({ payload }) => messageIdOf(payload) ?? []);
+  return { commitId, messages, writes, bytes, durationMs, shards, messageIds };
+}
+
+function messageIdOf(payload: Uint8Array): string | undefined {
+  const envelope = readEnvelope(payload);
+  return envelope?.type === 'event' ? envelope.event.messageId : undefined;
+}
+
+/** What kind of record a conflict was about. */
+function recordKind(key: string, kind: 'shard' | 'data'): 'shard' | 'profile' | 'link' | 'unknown' {
+  if (kind === 'shard') return 'shard';
+  if (key.startsWith('p.')) return 'profile';
+  return key.startsWith('k.') ? 'link' : 'unknown';
 }

@@ -65,13 +65,15 @@ export function normalizeKey(config: SegmentConfig, keyName: string, raw: string
   const rule = rules.byName.get(keyName);
   if (!rule) return { kind: 'unknown_key' };
   // Half a surrogate pair has no UTF-8 form: two different values would become one key.
-  if (/\p{Surrogate}/u.test(raw)) return { kind: 'rejected', reason: 'not well-formed Unicode' };
+  if (!raw.isWellFormed()) return { kind: 'rejected', reason: 'not well-formed Unicode' };
   const form = junkForm(raw);
   if (isBuiltInJunk(form)) return { kind: 'rejected', reason: 'junk value' };
   if (rules.invalid.has(form)) return { kind: 'rejected', reason: 'listed as invalid' };
-  const value = rule.config.normalize.reduce((text, name) => NORMALIZE[name](text), raw).normalize('NFC');
+  let value = raw;
+  for (const name of rule.config.normalize) value = NORMALIZE[name](value);
+  value = value.normalize('NFC');
   if (value === '') return { kind: 'rejected', reason: 'empty once normalized' };
-  if (isBuiltInJunk(junkForm(value))) return { kind: 'rejected', reason: 'junk value' };
+  if (value !== raw && isBuiltInJunk(junkForm(value))) return { kind: 'rejected', reason: 'junk value' };
   if (rule.valid && !rule.valid.matches(value)) return { kind: 'rejected', reason: 'does not match valid' };
   return { kind: 'ok', value };
 }
@@ -81,7 +83,8 @@ export function keysOf(config: SegmentConfig, event: Pick<CustomerEvent, 'keys'>
   const rules = rulesOf(config);
   const usable: EventKey[] = [];
   const rejected: RejectedKey[] = [];
-  for (const [name, raw] of Object.entries(event.keys)) {
+  for (const name of Object.keys(event.keys)) {
+    const raw = event.keys[name]!;
     const key = normalizeKey(config, name, raw);
     if (key.kind === 'ok') {
       const { config: keyConfig, rank } = rules.byName.get(name)!;

@@ -1,12 +1,21 @@
 // The profile actor: the domain library behind the interface that the runtime knows.
-import type { Actor, ActorMessage, Decision, OutboxEntry, RecordView } from '../../shared/contract/actor.ts';
+import type {
+  Actor,
+  ActorMessage,
+  Decision,
+  OutboxEntry,
+  RecordView,
+  Reply,
+} from '../../shared/contract/actor.ts';
 import type { SegmentConfig } from '../../shared/contract/config/segment-config.ts';
+import type { CommitReply } from '../../shared/contract/event.ts';
 import { recordKeys } from '../../shared/contract/names.ts';
 import type { AuditEntry, AuditFact, AuditKind, DeadLetter } from '../../shared/contract/outbox.ts';
 import { sha256Base64Url } from '../../shared/kernel/hash.ts';
 import { decideEvent } from './decide-event.ts';
 import { Draft } from './draft.ts';
 import { decideTimer } from './expire.ts';
+import { foreseeHolders } from './find-profiles.ts';
 import { type ParsedMessage, parseMessage, readEnvelope } from './parse-message.ts';
 import { decodeRecord, encodeRecord } from './record-codec.ts';
 import { compileRules, type Rules } from './rules.ts';
@@ -21,9 +30,17 @@ export function createProfileActor(
     configVersion: options.configVersion,
     parse: (message) => parseMessage(message, config),
     decide: (message, parsed, view) => decide(message, parsed, view, rules),
+    foresee: (parsed, view) =>
+      parsed.kind === 'event' ? foreseeHolders(view, parsed.input.keys.usable, parsed.input.linkKeys) : [],
     encode: encodeRecord,
     decode: decodeRecord,
     deadLetter: (message, reason) => deadLetter(message, reason, config.segment),
+    refusal: (message, { code }) => {
+      const envelope = readEnvelope(message.payload);
+      if (envelope?.type !== 'event' || envelope.replyTo === undefined) return undefined;
+      const { messageId } = envelope.event;
+      return replyOf(envelope.replyTo, { messageId, profileId: null, code });
+    },
   };
 }
 
@@ -37,8 +54,15 @@ function decide(message: ActorMessage, parsed: ParsedMessage, view: RecordView, 
   }
   const decided = decideEvent(draft, parsed.input, rules);
   if (decided.kind !== 'done') return decided;
-  audit(draft, message, rules, decided.facts, decided.profileId, parsed.input.event.messageId);
-  return draft.apply();
+  const { messageId } = parsed.input.event;
+  audit(draft, message, rules, decided.facts, decided.profileId, messageId);
+  const apply = draft.apply();
+  if (parsed.replyTo === undefined) return apply;
+  return { ...apply, reply: replyOf(parsed.replyTo, { messageId, profileId: decided.belongsTo ?? null }) };
+}
+
+function replyOf(to: string, reply: CommitReply): Reply {
+  return { to, body: Buffer.from(JSON.stringify(reply)) };
 }
 
 /** Weightiest first: the kind of an audit entry is that of its first fact in this order. */

@@ -10,6 +10,7 @@ import { markSeen, type SeenId } from './seen.ts';
 /** An event as expressions see it, with the times that count. */
 export interface AppliedEvent {
   readonly messageId: string;
+  readonly name: string;
   readonly seenId: SeenId;
   readonly root: Readonly<Record<string, unknown>>;
   /** Event time, clamped. */
@@ -25,10 +26,11 @@ const NOTHING: Readonly<Record<string, never>> = {};
 
 /** Names of the key events that the event is. */
 export function matchKeyEvents(event: AppliedEvent, rules: Rules, facts: AuditFact[]): readonly string[] {
-  const context = eventContext(event);
-  return rules.events
-    .filter(({ name, when }) => isTrue(when, context, facts, `events.${name}.when`))
-    .map(({ name }) => name);
+  const hits: string[] = [];
+  for (const { name, when } of rules.eventsNamed(event.name)) {
+    if (!when || isTrue(when, contextOf(event), facts, `events.${name}.when`)) hits.push(name);
+  }
+  return hits;
 }
 
 /** The profile with the event counted, its id marked as seen. What could not be evaluated is noted in `facts`. */
@@ -39,8 +41,8 @@ export function applyEvent(
   rules: Rules,
   facts: AuditFact[],
 ): Profile {
-  const context = eventContext(event);
   const changed: Record<string, AttributeState> = {};
+  const context = contextOf(event);
   for (const hit of hits) {
     for (const rule of rules.attributes.get(hit) ?? []) {
       const { name } = rule.config;
@@ -88,12 +90,19 @@ function reduceSingle(
   facts: AuditFact[],
 ): AttributeState | undefined {
   const after: SingleState = { kind: 'single', value, atMs: event.atMs, messageId: event.messageId };
-  const bytes = Buffer.byteLength(JSON.stringify(value));
+  const bytes = sizeOf(value);
   if (bytes > SINGLE_BYTES_MAX) {
     facts.push(failed(`attributes.${config.name}`, config.value, `the value has ${bytes} bytes`));
     return before;
   }
   return before?.kind === 'single' ? newerSingle(before, after) : after;
+}
+
+/** As JSON, in bytes; of a text that is far below the limit an upper bound. */
+function sizeOf(value: unknown): number {
+  if (typeof value === 'number' || typeof value === 'boolean') return 8;
+  if (typeof value === 'string' && value.length * 6 < SINGLE_BYTES_MAX) return value.length * 6;
+  return Buffer.byteLength(JSON.stringify(value));
 }
 
 export function newerSingle(a: SingleState, b: SingleState): SingleState {
@@ -102,9 +111,9 @@ export function newerSingle(a: SingleState, b: SingleState): SingleState {
 }
 
 /** Key events and attributes see the event alone, so that they do not depend on what was applied before. */
-function eventContext(event: AppliedEvent): ExpressionContext {
-  const keys = event.root.keys as Record<string, string>;
-  return { event: event.root, profile: NOTHING, keys, keys_all: NOTHING, now: new Date(event.nowMs) };
+function contextOf({ root, nowMs }: AppliedEvent): ExpressionContext {
+  const keys = root.keys as Record<string, string>;
+  return { event: root, profile: NOTHING, keys, keys_all: NOTHING, now: new Date(nowMs) };
 }
 
 /** Whether a condition holds; one that cannot be evaluated does not, and is noted. */

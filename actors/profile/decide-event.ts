@@ -17,12 +17,21 @@ import { runTriggers } from './triggers.ts';
 export interface EventInput {
   readonly event: AppliedEvent;
   readonly keys: EventKeys;
+  /** Record keys of the links of the usable keys, in their order. */
+  readonly linkKeys: readonly string[];
   /** Makes the id of a profile that this event creates. */
   readonly idEntropy: string;
 }
 
 export type EventDecision =
-  | { readonly kind: 'done'; readonly profileId: string | undefined; readonly facts: readonly AuditFact[] }
+  | {
+      readonly kind: 'done';
+      /** The profile that was changed. */
+      readonly profileId: string | undefined;
+      /** The profile that the event belongs to, changed or not. */
+      readonly belongsTo: string | undefined;
+      readonly facts: readonly AuditFact[];
+    }
   | { readonly kind: 'wait'; readonly reason: string }
   | Need;
 
@@ -30,8 +39,9 @@ const SHOWN_MAX = 200;
 
 export function decideEvent(draft: Draft, input: EventInput, rules: Rules): EventDecision {
   const facts: AuditFact[] = input.keys.rejected.map(rejectedFact);
-  if (input.keys.usable.length === 0) return { kind: 'done', profileId: undefined, facts };
-  const found = findHolders(draft, input.keys.usable);
+  if (input.keys.usable.length === 0)
+    return { kind: 'done', profileId: undefined, belongsTo: undefined, facts };
+  const found = findHolders(draft, input.keys.usable, input.linkKeys);
   if (found.kind === 'need') return found;
   const newer = found.holders.find(({ holder }) => holder && holder.configVersion > rules.configVersion);
   if (newer)
@@ -74,14 +84,14 @@ function stitch(
 ): EventDecision {
   const { event } = input;
   const { accepted, demoted, holders } = resolveKeys(candidates, rules.config);
-  if (holders.some((profile) => hasSeen(profile.seen, event.seenId))) {
+  const knowing = holders.find((profile) => hasSeen(profile.seen, event.seenId));
+  if (knowing) {
     // A duplicate changes nothing; what had come to its end before it has.
     const ended = facts.filter(({ kind }) => kind === 'profile_expired');
-    return { kind: 'done', profileId: undefined, facts: ended };
+    return { kind: 'done', profileId: undefined, belongsTo: knowing.id, facts: ended };
   }
-  for (const { key, holder, reason } of demoted) {
+  for (const { key, holder, linkKey, reason } of demoted as readonly (KeyHolder & { reason: string })[]) {
     // The refusal stands on the other profile as it is now, or on the key being nobody's.
-    const linkKey = recordKeys.link(key.config.name, key.value);
     draft.guard(holder ? recordKeys.profile(holder.id) : linkKey);
     const shown = { name: key.config.name, value: key.value };
     facts.push({ kind: holder ? 'link_refused' : 'key_demoted', key: shown, reason, heldBy: holder?.id });
@@ -93,7 +103,7 @@ function stitch(
   const { profile, activations } = runTriggers(applied, event, hits, rules, facts);
   for (const activation of activations) draft.activation(activation);
   draft.put(recordKeys.profile(profile.id), withExpiry(profile, rules.config, draft));
-  return { kind: 'done', profileId: profile.id, facts };
+  return { kind: 'done', profileId: profile.id, belongsTo: profile.id, facts };
 }
 
 /** The one profile that the accepted keys stand for: new, known, or several merged. */
@@ -132,7 +142,8 @@ function attachKeys(
   let keys = profile.keys;
   for (const { key, linkKey, link } of accepted) {
     const { name } = key.config;
-    if (link?.profileId !== profile.id) {
+    // A link that was not read leads to a profile that lists the key, if need be by a redirect.
+    if (link !== undefined && link?.profileId !== profile.id) {
       if (link) noteUse(draft, link.profileId, event.nowMs);
       draft.put(linkKey, { kind: 'link', profileId: profile.id, atMs: event.nowMs, source: event.messageId });
     }

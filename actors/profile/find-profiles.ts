@@ -1,6 +1,7 @@
 // From keys to the profiles that hold them, through redirects, over records that may be stale: what does not fit
 // together is asked for again, from the leader.
 
+import type { RecordView } from '../../shared/contract/actor.ts';
 import { recordKeys } from '../../shared/contract/names.ts';
 import type { EventKey } from '../identity/keys.ts';
 import type { Candidate } from '../identity/resolve.ts';
@@ -11,7 +12,8 @@ export type Need = { readonly kind: 'need'; readonly keys: readonly string[]; re
 
 export interface KeyHolder extends Candidate<Profile> {
   readonly linkKey: string;
-  readonly link: Link | null;
+  /** Undefined when there was no need to read it: the profile that the stronger keys lead to lists the key. */
+  readonly link: Link | null | undefined;
 }
 
 /** Longest chain of redirects; a longer one is a circle. */
@@ -38,34 +40,70 @@ export function chase(draft: Draft, profileId: string): Chase {
   throw new Error(`more than ${HOPS_MAX} redirects from profile ${profileId}`);
 }
 
-/** Who holds each key; or what has to be read (again) to know. */
+/**
+ * Who holds each key; or what has to be read (again) to know. Links are followed from the strongest key on. A key that a
+ * living profile lists is that profile's (link and list are written by one commit, and the profile's revision is checked
+ * by ours), so its link need not be read: the usual event reads one link and one profile.
+ */
 export function findHolders(
   draft: Draft,
   keys: readonly EventKey[],
+  linkKeys: readonly string[],
 ): { readonly kind: 'found'; readonly holders: readonly KeyHolder[] } | Need {
-  const linkKeys = keys.map(({ config, value }) => recordKeys.link(config.name, value));
-  const missing = linkKeys.filter((key) => draft.get(key) === undefined);
-  if (missing.length > 0) return { kind: 'need', keys: missing };
   const holders: KeyHolder[] = [];
-  const needed = new Set<string>();
+  const needed: string[] = [];
   const contradicting = new Set<string>();
-  keys.forEach((key, index) => {
+  for (let index = 0; index < keys.length; index++) {
+    const key = keys[index]!;
     const linkKey = linkKeys[index]!;
-    const link = draft.get(linkKey) as Link | null;
-    if (link === null) {
-      holders.push({ key, holder: undefined, linkKey, link });
-      return;
+    const known = listedBy(holders, key);
+    if (known) {
+      holders.push({ key, holder: known, linkKey, link: undefined });
+      continue;
     }
-    const end = chase(draft, link.profileId);
-    if (end.kind === 'missing') needed.add(end.key);
-    else if (end.kind === 'absent') for (const stale of [linkKey, ...end.via]) contradicting.add(stale);
-    else if (holdsKey(end.profile, key.config.name, key.value)) {
-      holders.push({ key, holder: end.profile, linkKey, link });
-    } else for (const stale of [linkKey, recordKeys.profile(end.profile.id)]) contradicting.add(stale);
-  });
-  if (needed.size > 0) return { kind: 'need', keys: [...needed] };
+    const link = draft.get(linkKey) as Link | null | undefined;
+    if (link === undefined) needed.push(linkKey);
+    else if (link === null) holders.push({ key, holder: undefined, linkKey, link });
+    else {
+      const end = chase(draft, link.profileId);
+      if (end.kind === 'missing') needed.push(end.key);
+      else if (end.kind === 'absent') for (const stale of [linkKey, ...end.via]) contradicting.add(stale);
+      else if (holdsKey(end.profile, key.config.name, key.value)) {
+        holders.push({ key, holder: end.profile, linkKey, link });
+      } else for (const stale of [linkKey, recordKeys.profile(end.profile.id)]) contradicting.add(stale);
+    }
+    // Weaker keys wait for what the strongest one leads to: most likely the profile lists them all.
+    if (needed.length > 0 && index === 0) break;
+  }
+  if (needed.length > 0) return { kind: 'need', keys: needed };
   if (contradicting.size > 0) return { kind: 'need', keys: [...contradicting], fresh: true };
   return { kind: 'found', holders };
+}
+
+function listedBy(holders: readonly KeyHolder[], key: EventKey): Profile | undefined {
+  for (const { holder } of holders) if (holder && holdsKey(holder, key.config.name, key.value)) return holder;
+  return undefined;
+}
+
+/** The records that `findHolders` is likely to ask for next; none when it has what it needs. */
+export function foreseeHolders(
+  view: RecordView,
+  keys: readonly EventKey[],
+  linkKeys: readonly string[],
+): readonly string[] {
+  const strongest = linkKeys[0];
+  if (strongest === undefined) return [];
+  const link = view.get(strongest) as Link | null | undefined;
+  if (link === undefined) return [strongest];
+  if (link === null) return linkKeys.filter((key) => view.get(key) === undefined);
+  const profileKey = recordKeys.profile(link.profileId);
+  const profile = view.get(profileKey) as Profile | Redirect | null | undefined;
+  if (profile === undefined) return [profileKey];
+  if (profile?.kind !== 'profile') return [];
+  return linkKeys.filter(
+    (linkKey, index) =>
+      !holdsKey(profile, keys[index]!.config.name, keys[index]!.value) && view.get(linkKey) === undefined,
+  );
 }
 
 /** Keys of the links of a profile that are not loaded yet. */

@@ -2,6 +2,7 @@
 import type { ActorMessage } from '../../shared/contract/actor.ts';
 import type { SegmentConfig } from '../../shared/contract/config/segment-config.ts';
 import type { CustomerEvent, LogEnvelope } from '../../shared/contract/event.ts';
+import { recordKeys } from '../../shared/contract/names.ts';
 import { StitchworkError } from '../../shared/kernel/errors.ts';
 import { keysOf } from '../identity/keys.ts';
 import type { EventInput } from './decide-event.ts';
@@ -9,7 +10,7 @@ import type { TimerMessage } from './expire.ts';
 import { seenIdOf } from './seen.ts';
 
 export type ParsedMessage =
-  | { readonly kind: 'event'; readonly input: EventInput }
+  | { readonly kind: 'event'; readonly input: EventInput; readonly replyTo: string | undefined }
   | { readonly kind: 'timer'; readonly timer: TimerMessage };
 
 /** A sender's clock may be ahead of the log's by this much; what is further ahead counts as that. */
@@ -38,21 +39,35 @@ export function parseMessage(message: ActorMessage, config: SegmentConfig): Pars
   const { event } = envelope;
   const atMs = Math.min(event.timestampMs ?? message.nowMs, message.nowMs + FUTURE_MAX_MS);
   const keys = keysOf(config, event);
-  const usable = Object.fromEntries(keys.usable.map(({ config: { name }, value }) => [name, value]));
+  const usable: Record<string, string> = {};
+  for (const { config: key, value } of keys.usable) usable[key.name] = value;
   const { messageId, name, properties, table } = event;
   const root = { messageId, name, properties, table: table ?? '', keys: usable, timestamp: new Date(atMs) };
-  const applied = { messageId, seenId: seenIdOf(messageId), root, atMs, nowMs: message.nowMs };
+  const applied = { messageId, name, seenId: seenIdOf(messageId), root, atMs, nowMs: message.nowMs };
   const idEntropy = `${message.logId}:${message.sequence}`;
-  return { kind: 'event', input: { event: applied, keys, idEntropy } };
+  const linkKeys = keys.usable.map(({ config: { name }, value }) => recordKeys.link(name, value));
+  return {
+    kind: 'event',
+    input: { event: applied, keys, linkKeys, idEntropy },
+    replyTo: envelope.replyTo,
+  };
 }
 
 function isEnvelope(raw: unknown): raw is LogEnvelope {
   if (!isObject(raw) || raw.v !== 1) return false;
-  if (raw.type === 'event') return isObject(raw.event) && isEvent(raw.event);
+  if (raw.type === 'event') {
+    const { replyTo } = raw;
+    return (replyTo === undefined || isReplySubject(replyTo)) && isObject(raw.event) && isEvent(raw.event);
+  }
   if (raw.type !== 'timer') return false;
   return (
     typeof raw.profileId === 'string' && typeof raw.timer === 'string' && Number.isInteger(raw.generation)
   );
+}
+
+/** An inbox, and nothing else: whoever writes to the log must not make workers publish elsewhere. */
+function isReplySubject(subject: unknown): boolean {
+  return typeof subject === 'string' && /^_INBOX\.[A-Za-z0-9_.-]{1,100}$/.test(subject);
 }
 
 function isEvent(event: Record<string, unknown>): event is Record<string, unknown> & CustomerEvent {

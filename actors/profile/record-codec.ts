@@ -1,12 +1,14 @@
-// Stored form of profiles, redirects and links: one byte that names the codec, then msgpack with a version. A stored
-// record of any older version is brought up to date when it is read; a test has a fixture of each.
+// Stored form of profiles, redirects and links: one byte that names the codec, then msgpack: from version 3 on a row that
+// begins with the version, before that an object. A stored record of any older version is brought up to date when it is
+// read; a test has a fixture of each.
 import { Packr } from 'msgpackr';
 import type { Link, Profile, Redirect } from './profile.ts';
-import { decodeSeen, encodeSeen } from './seen.ts';
+import { decodeSeen } from './seen.ts';
+import { fromRow, toRow } from './stored-forms.ts';
 
 export type RecordState = Profile | Redirect | Link;
 
-export const RECORD_VERSION = 2;
+export const RECORD_VERSION = 3;
 const CODEC_MSGPACK = 1;
 
 // A record may be read by a process that shares nothing with its writer: no shared structures.
@@ -14,7 +16,7 @@ const packr = new Packr({ useRecords: false, mapsAsObjects: true });
 
 type Stored = Record<string, unknown> & { v: number };
 
-/** From version n to n + 1. */
+/** From version n to n + 1, of those that were objects. */
 const UPCASTERS: Readonly<Record<number, (old: Stored) => Stored>> = {
   // Version 1 had no count of merged profiles and no marks of triggers.
   1: (old) =>
@@ -24,13 +26,8 @@ const UPCASTERS: Readonly<Record<number, (old: Stored) => Stored>> = {
 };
 
 export function encodeRecord(_key: string, state: unknown): Uint8Array {
-  const record = state as RecordState;
-  const stored =
-    record.kind === 'profile'
-      ? { v: RECORD_VERSION, ...record, seen: encodeSeen(record.seen) }
-      : { v: RECORD_VERSION, ...record };
-  const body = packr.pack(stored);
-  const bytes = new Uint8Array(body.length + 1);
+  const body = packr.pack([RECORD_VERSION, toRow(state as RecordState)]);
+  const bytes = Buffer.allocUnsafe(body.length + 1);
   bytes[0] = CODEC_MSGPACK;
   bytes.set(body, 1);
   return bytes;
@@ -39,15 +36,26 @@ export function encodeRecord(_key: string, state: unknown): Uint8Array {
 /** Throws when the bytes are damaged or of a version that this program does not know. */
 export function decodeRecord(key: string, bytes: Uint8Array): RecordState {
   if (bytes[0] !== CODEC_MSGPACK) throw new Error(`${key}: unknown codec ${bytes[0]}`);
-  let stored = packr.unpack(bytes.subarray(1)) as Stored;
-  if (typeof stored !== 'object' || stored === null || !Number.isInteger(stored.v))
+  const stored: unknown = packr.unpack(bytes.subarray(1));
+  if (!Array.isArray(stored)) return decodeObject(key, stored as Stored);
+  const [version, row] = stored as [unknown, unknown];
+  if (version !== RECORD_VERSION)
+    throw new Error(`${key}: version ${String(version)} is newer than this program`);
+  if (!Array.isArray(row)) throw new Error(`${key}: no record`);
+  return fromRow(row);
+}
+
+/** Versions 1 and 2: the state itself, with its version as `v`. */
+function decodeObject(key: string, object: Stored): RecordState {
+  if (typeof object !== 'object' || object === null || !Number.isInteger(object.v))
     throw new Error(`${key}: no record`);
-  while (stored.v < RECORD_VERSION) {
+  let stored = object;
+  while (stored.v < 2) {
     const upcast = UPCASTERS[stored.v];
     if (!upcast) throw new Error(`${key}: unknown version ${stored.v}`);
     stored = upcast(stored);
   }
-  if (stored.v > RECORD_VERSION) throw new Error(`${key}: version ${stored.v} is newer than this program`);
+  if (stored.v > 2) throw new Error(`${key}: no record of version ${stored.v} is an object`);
   const { v: _, ...state } = stored;
   switch (state.kind) {
     case 'profile':

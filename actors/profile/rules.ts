@@ -4,7 +4,7 @@ import type {
   SegmentConfig,
   TriggerConfig,
 } from '../../shared/contract/config/segment-config.ts';
-import { compileExpression, type Expression } from '../../shared/contract/expression.ts';
+import { compileExpression, type Expression, requiredEventName } from '../../shared/contract/expression.ts';
 import { compileTemplate, type Template } from '../../shared/contract/template.ts';
 import { invariant } from '../../shared/kernel/assert.ts';
 
@@ -20,11 +20,18 @@ export interface TriggerRule {
   readonly payload: Template;
 }
 
+export interface KeyEventRule {
+  readonly name: string;
+  /** Undefined: the name of the event says it all. */
+  readonly when: Expression | undefined;
+}
+
 export interface Rules {
   readonly config: SegmentConfig;
   readonly configVersion: number;
   readonly shards: number;
-  readonly events: readonly { readonly name: string; readonly when: Expression }[];
+  /** Key events that an event of this name can be; those whose condition names no event name are in every list. */
+  readonly eventsNamed: (eventName: string) => readonly KeyEventRule[];
   readonly attributes: ReadonlyMap<string, readonly AttributeRule[]>;
   readonly triggers: ReadonlyMap<string, readonly TriggerRule[]>;
 }
@@ -45,10 +52,30 @@ export function compileRules(config: SegmentConfig, configVersion: number, shard
     config,
     configVersion,
     shards,
-    events: config.events.map(({ name, when }) => ({ name, when: expressionOf(when) })),
+    eventsNamed: eventsByName(config),
     attributes: groupByEvent(attributes),
     triggers: groupByEvent(triggers),
   };
+}
+
+/** Most conditions ask for one event name first: by it the few that can hold are found without evaluating the others. */
+function eventsByName(config: SegmentConfig): (eventName: string) => readonly KeyEventRule[] {
+  const rules = config.events.map(({ name, when }) => {
+    const required = requiredEventName(when);
+    const rule: KeyEventRule = { name, when: required?.isAll ? undefined : expressionOf(when) };
+    return { rule, eventName: required?.eventName };
+  });
+  const anyName = rules.filter(({ eventName }) => eventName === undefined).map(({ rule }) => rule);
+  const byName = new Map<string, readonly KeyEventRule[]>();
+  for (const { eventName } of rules) {
+    if (eventName === undefined || byName.has(eventName)) continue;
+    const possible = rules.filter((other) => other.eventName === undefined || other.eventName === eventName);
+    byName.set(
+      eventName,
+      possible.map(({ rule }) => rule),
+    );
+  }
+  return (eventName) => byName.get(eventName) ?? anyName;
 }
 
 function groupByEvent<T extends { readonly config: { readonly on: string } }>(

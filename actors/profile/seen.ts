@@ -1,12 +1,13 @@
 // Message ids that a profile has applied, as 64-bit hashes with their log time: every id of the last 15 minutes up to
 // 4,000, and always the last 128. That horizon is the promise about duplicates sent by clients. Kept in chunks that are
 // never changed, so that adding an id copies at most one chunk.
-import { createHash } from 'node:crypto';
+import { sha256 } from '../../shared/kernel/hash.ts';
 
-/** Three 32-bit numbers an id: low half, high half, log time in seconds. */
-export type SeenChunk = Uint32Array;
+/** Entries of 12 bytes: the 8 bytes of an id, then its log time in seconds as a 32-bit number, all little-endian. */
+export type SeenChunk = Buffer;
 export type Seen = readonly SeenChunk[];
 
+/** The 64 bits of an id as two numbers. */
 export interface SeenId {
   readonly low: number;
   readonly high: number;
@@ -16,21 +17,24 @@ export const SEEN_HORIZON_MS = 15 * 60_000;
 export const SEEN_IDS_MAX = 4000;
 export const SEEN_IDS_MIN = 128;
 
-const STRIDE = 3;
-const CHUNK_IDS = 128;
+const ENTRY_BYTES = 12;
+const TIME_AT = 8;
+const CHUNK_BYTES = 128 * ENTRY_BYTES;
 const HORIZON_S = SEEN_HORIZON_MS / 1000;
 
 /** The first 64 bits of the SHA-256 of a message id. */
 export function seenIdOf(messageId: string): SeenId {
-  const digest = createHash('sha256').update(messageId).digest();
+  const digest = sha256(messageId);
   return { low: digest.readUInt32LE(0), high: digest.readUInt32LE(4) };
 }
 
 export function hasSeen(seen: Seen, id: SeenId): boolean {
+  const first = id.low & 0xff;
   for (let i = seen.length - 1; i >= 0; i--) {
     const chunk = seen[i]!;
-    for (let at = chunk.indexOf(id.low); at >= 0; at = chunk.indexOf(id.low, at + 1)) {
-      if (at % STRIDE === 0 && chunk[at + 1] === id.high) return true;
+    for (let at = 0; at < chunk.length; at += ENTRY_BYTES) {
+      if (chunk[at] !== first) continue;
+      if (chunk.readUInt32LE(at) === id.low && chunk.readUInt32LE(at + 4) === id.high) return true;
     }
   }
   return false;
@@ -40,26 +44,42 @@ export function hasSeen(seen: Seen, id: SeenId): boolean {
 export function markSeen(seen: Seen, id: SeenId, nowMs: number): Seen {
   const nowS = Math.floor(nowMs / 1000);
   const last = seen.at(-1);
-  const entry = Uint32Array.of(id.low, id.high, nowS);
-  const grown =
-    last && last.length < CHUNK_IDS * STRIDE ? [...seen.slice(0, -1), concat(last, entry)] : [...seen, entry];
-  return prune(grown, nowS);
+  if (last && last.length < CHUNK_BYTES) return prune([...seen.slice(0, -1), extended(last, id, nowS)], nowS);
+  return prune([...seen, extended(undefined, id, nowS)], nowS);
+}
+
+function extended(chunk: SeenChunk | undefined, { low, high }: SeenId, seconds: number): SeenChunk {
+  const at = chunk?.length ?? 0;
+  const grown = Buffer.allocUnsafe(at + ENTRY_BYTES);
+  if (chunk) grown.set(chunk);
+  grown.writeUInt32LE(low, at);
+  grown.writeUInt32LE(high, at + 4);
+  grown.writeUInt32LE(seconds, at + TIME_AT);
+  return grown;
 }
 
 /** The ids of both, in the order of time, within the horizon. */
 export function mergeSeen(a: Seen, b: Seen, nowMs: number): Seen {
   const ids = [...entriesOf(a), ...entriesOf(b)].sort((x, y) => x[2] - y[2] || x[0] - y[0] || x[1] - y[1]);
-  return prune(chunksOf(ids), Math.floor(nowMs / 1000));
+  const chunks: SeenChunk[] = [];
+  for (const [low, high, seconds] of ids) {
+    const last = chunks.at(-1);
+    if (last && last.length < CHUNK_BYTES) chunks[chunks.length - 1] = extended(last, { low, high }, seconds);
+    else chunks.push(extended(undefined, { low, high }, seconds));
+  }
+  return prune(chunks, Math.floor(nowMs / 1000));
 }
 
 /** Drops whole chunks from the front while what is left keeps the promise. */
 function prune(seen: readonly SeenChunk[], nowS: number): Seen {
-  let count = seen.reduce((sum, chunk) => sum + chunk.length / STRIDE, 0);
+  if (seen.length === 1) return seen;
+  let count = 0;
+  for (const chunk of seen) count += chunk.length / ENTRY_BYTES;
   let start = 0;
   while (start < seen.length - 1) {
     const chunk = seen[start]!;
-    const left = count - chunk.length / STRIDE;
-    const newestS = chunk[chunk.length - 1]!;
+    const left = count - chunk.length / ENTRY_BYTES;
+    const newestS = chunk.readUInt32LE(chunk.length - ENTRY_BYTES + TIME_AT);
     const old = newestS < nowS - HORIZON_S && left >= SEEN_IDS_MIN;
     if (!old && left < SEEN_IDS_MAX) break;
     count = left;
@@ -68,24 +88,16 @@ function prune(seen: readonly SeenChunk[], nowS: number): Seen {
   return start === 0 ? seen : seen.slice(start);
 }
 
-/** Stored form: all entries in a row, little-endian. */
+/** Stored form: all entries in a row. */
 export function encodeSeen(seen: Seen): Uint8Array {
-  const bytes = new Uint8Array(seen.reduce((sum, chunk) => sum + chunk.byteLength, 0));
-  let at = 0;
-  for (const chunk of seen) {
-    bytes.set(new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.byteLength), at);
-    at += chunk.byteLength;
-  }
-  return bytes;
+  return seen.length === 1 ? seen[0]! : Buffer.concat(seen);
 }
 
+/** The chunks are views of the bytes, which must not change any more. */
 export function decodeSeen(bytes: Uint8Array): Seen {
-  // A copy of its own: what comes may be a view into a larger, unaligned buffer.
-  const aligned = new Uint32Array(new Uint8Array(bytes).buffer);
+  const whole = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
   const chunks: SeenChunk[] = [];
-  for (let at = 0; at < aligned.length; at += CHUNK_IDS * STRIDE) {
-    chunks.push(aligned.slice(at, at + CHUNK_IDS * STRIDE));
-  }
+  for (let at = 0; at < whole.length; at += CHUNK_BYTES) chunks.push(whole.subarray(at, at + CHUNK_BYTES));
   return chunks;
 }
 
@@ -93,21 +105,7 @@ type Entry = readonly [number, number, number];
 
 function* entriesOf(seen: Seen): Iterable<Entry> {
   for (const chunk of seen) {
-    for (let at = 0; at < chunk.length; at += STRIDE) yield [chunk[at]!, chunk[at + 1]!, chunk[at + 2]!];
+    for (let at = 0; at < chunk.length; at += ENTRY_BYTES)
+      yield [chunk.readUInt32LE(at), chunk.readUInt32LE(at + 4), chunk.readUInt32LE(at + TIME_AT)];
   }
-}
-
-function chunksOf(ids: readonly Entry[]): SeenChunk[] {
-  const chunks: SeenChunk[] = [];
-  for (let at = 0; at < ids.length; at += CHUNK_IDS) {
-    chunks.push(Uint32Array.from(ids.slice(at, at + CHUNK_IDS).flat()));
-  }
-  return chunks;
-}
-
-function concat(a: Uint32Array, b: Uint32Array): Uint32Array {
-  const both = new Uint32Array(a.length + b.length);
-  both.set(a);
-  both.set(b, a.length);
-  return both;
 }

@@ -12,10 +12,10 @@ import { recordKeys } from '../../shared/contract/names.ts';
 import { decodeShardRecord, type ShardRecord } from '../../shared/contract/shard-record.ts';
 import { backoffMs } from '../../shared/kernel/backoff.ts';
 import type { Clock } from '../../shared/kernel/clock.ts';
-import { isStitchworkError } from '../../shared/kernel/errors.ts';
 import type { Random } from '../../shared/kernel/random.ts';
 import type { RecordStore, Revision, StoredRecord, StoreWrite } from '../../shared/ports/record-store.ts';
 import type { WorkerTelemetry } from '../../shared/ports/worker-telemetry.ts';
+import { whileUnavailable } from './unavailable.ts';
 
 export interface CommitDeps {
   readonly store: RecordStore;
@@ -53,20 +53,20 @@ export async function settleCommit(
     const outcome = await deps.store.commit(plan.writes);
     switch (outcome.kind) {
       case 'committed':
-        if (unknowns > 0) deps.telemetry.resolved('committed');
+        if (unknowns > 0) deps.telemetry.resolved('committed', plan.commitId);
         return { kind: 'committed', revisions: outcome.revisions };
       case 'conflict':
         if (unknowns > 0) return resolveUnknown(deps, plan, outcome.sequence, signal);
         return classifyConflict(deps, plan, outcome.sequence, signal);
       case 'unknown':
         unknowns++;
-        deps.telemetry.unknownOutcome(attempt);
+        deps.telemetry.unknownOutcome(attempt, plan.commitId);
         break;
       case 'busy':
-        deps.telemetry.busy(outcome.reason);
+        deps.telemetry.busy(outcome.reason, plan.commitId);
         break;
       case 'refused':
-        deps.telemetry.refused(outcome.code, outcome.reason);
+        deps.telemetry.refused(outcome.code, outcome.reason, plan.commitId);
         break;
     }
     await deps.clock.sleep(5 + backoffMs(attempt, 10, deps.backoffMaxMs, deps.random), signal);
@@ -83,15 +83,15 @@ async function resolveUnknown(
   const records = await readShards(deps, [...plan.shards.keys()], signal);
   const stored = [...records.values()].map((record) => record?.shard);
   if (stored.some((record) => record?.commitId === plan.commitId)) {
-    deps.telemetry.resolved('committed');
+    deps.telemetry.resolved('committed', plan.commitId);
     return { kind: 'committed', revisions: undefined };
   }
   const fenced = lostShards(deps, plan, records);
   if (fenced.length > 0) {
-    deps.telemetry.resolved('fenced');
+    deps.telemetry.resolved('fenced', plan.commitId);
     return { kind: 'fenced', shards: fenced };
   }
-  deps.telemetry.resolved('not_committed');
+  deps.telemetry.resolved('not_committed', plan.commitId);
   return classifyConflict(deps, plan, sequence, signal);
 }
 
@@ -101,19 +101,20 @@ async function classifyConflict(
   sequence: number,
   signal: AbortSignal,
 ): Promise<CommitResult> {
-  const key = sequence > 0 ? await untilAnswered(deps, () => deps.store.keyAt(sequence), signal) : undefined;
+  const key =
+    sequence > 0 ? await whileUnavailable(deps, () => deps.store.keyAt(sequence), signal) : undefined;
   const isShardRecord = key?.startsWith('s.') ?? false;
   if (key !== undefined && !isShardRecord) {
-    deps.telemetry.conflict({ key, kind: 'data' });
+    deps.telemetry.conflict({ key, kind: 'data', commitId: plan.commitId });
     return { kind: 'conflict', key };
   }
   const records = await readShards(deps, [...plan.shards.keys()], signal);
   const fenced = lostShards(deps, plan, records);
   if (fenced.length > 0) {
-    deps.telemetry.conflict({ key: key ?? '', kind: 'shard' });
+    deps.telemetry.conflict({ key: key ?? '', kind: 'shard', commitId: plan.commitId });
     return { kind: 'fenced', shards: fenced };
   }
-  deps.telemetry.conflict({ key: '', kind: 'data' });
+  deps.telemetry.conflict({ key: '', kind: 'data', commitId: plan.commitId });
   return { kind: 'conflict', key: undefined };
 }
 
@@ -144,28 +145,11 @@ export async function readShards(
   signal: AbortSignal,
 ): Promise<ReadonlyMap<number, StoredShard | undefined>> {
   const keys = shards.map((shard) => recordKeys.shard(shard));
-  const found = await untilAnswered(deps, () => deps.store.read(keys, 'leader'), signal);
+  const found = await whileUnavailable(deps, () => deps.store.read(keys, 'leader'), signal);
   return new Map(shards.map((shard) => [shard, storedShard(found.get(recordKeys.shard(shard)))]));
 }
 
 function storedShard(record: StoredRecord | undefined): StoredShard | undefined {
   if (!record || record.value === null) return undefined;
   return { shard: decodeShardRecord(record.value), revision: record.revision };
-}
-
-/** Repeats a read while the store cannot be reached. */
-async function untilAnswered<T>(
-  deps: Pick<CommitDeps, 'clock' | 'random' | 'backoffMaxMs'>,
-  read: () => Promise<T>,
-  signal: AbortSignal,
-): Promise<T> {
-  for (let attempt = 0; ; attempt++) {
-    signal.throwIfAborted();
-    try {
-      return await read();
-    } catch (error) {
-      if (!isStitchworkError(error, 'STORE_UNAVAILABLE')) throw error;
-    }
-    await deps.clock.sleep(5 + backoffMs(attempt, 20, deps.backoffMaxMs, deps.random), signal);
-  }
 }

@@ -1,10 +1,10 @@
 // Doubts that must be settled before anything is committed: is this still the log that the checkpoints speak of, is
 // nothing missing from it, are the shards still ours? Commits are fenced anyway; a log cannot be.
-import { isStitchworkError } from '../../shared/kernel/errors.ts';
 import type { EventLogReader } from '../../shared/ports/event-log.ts';
 import { type CommitDeps, readShards } from './commit.ts';
 import { checkLog } from './log-check.ts';
 import type { OwnedShard } from './shard.ts';
+import { whileUnavailable } from './unavailable.ts';
 
 export interface DoubtsDeps extends CommitDeps {
   readonly log: EventLogReader;
@@ -14,8 +14,6 @@ export interface DoubtsDeps extends CommitDeps {
   /** Stops a shard with an alarm. */
   readonly halt: (shard: number, code: string, reason: string) => void;
 }
-
-const RETRY_MS = 100;
 
 export class Doubts {
   readonly #deps: DoubtsDeps;
@@ -58,7 +56,7 @@ export class Doubts {
    * messages were taken and before they are committed: what was taken is without a gap if nothing is missing now.
    */
   async findGaps(looked: Iterable<number>): Promise<void> {
-    const { firstSequence } = await this.#whenReachable(() => this.#deps.log.state());
+    const { firstSequence } = await whileUnavailable(this.#deps, () => this.#deps.log.state(), this.#signal);
     const shards = [...new Set(looked)].flatMap((shard) => this.#deps.shards.get(shard) ?? []);
     const gaps = shards.filter((owned) => firstSequence > owned.record.seq + 1);
     await Promise.all(gaps.map((owned) => this.#recognise(owned)));
@@ -74,27 +72,14 @@ export class Doubts {
   async #recognise(owned: OwnedShard): Promise<void> {
     const { log, store, shards, halt } = this.#deps;
     const { sessions, fault } = owned.reader;
-    const verdict = await this.#whenReachable(() => checkLog(owned.record, log, store));
+    const verdict = await whileUnavailable(
+      this.#deps,
+      () => checkLog(owned.record, log, store),
+      this.#signal,
+    );
     if (shards.get(owned.shard) !== owned) return;
     if (verdict.kind === 'unsound') halt(owned.shard, verdict.code, verdict.reason);
     else if (fault) halt(owned.shard, fault, 'the log changed while it was read');
     else owned.recognised = sessions;
   }
-
-  /** Repeats a look at the log or store while the server is out of reach. */
-  async #whenReachable<T>(look: () => Promise<T>): Promise<T> {
-    for (;;) {
-      try {
-        return await look();
-      } catch (error) {
-        if (!isUnavailable(error)) throw error;
-      }
-      await this.#deps.clock.sleep(RETRY_MS, this.#signal);
-    }
-  }
-}
-
-/** The server cannot be reached: trying again later may help. */
-export function isUnavailable(error: unknown): boolean {
-  return isStitchworkError(error, 'LOG_UNAVAILABLE') || isStitchworkError(error, 'STORE_UNAVAILABLE');
 }

@@ -23,7 +23,7 @@ export async function checkLog(
   log: EventLogReader,
   store: RecordStore,
 ): Promise<LogVerdict> {
-  const state = await log.state();
+  const state = await log.state(record.seq);
   if (record.streamCreated !== '' && record.streamCreated !== state.createdAt) {
     const reason = `checkpoint ${record.seq} was made from the log created at ${record.streamCreated}, this one was created at ${state.createdAt}`;
     return { kind: 'unsound', code: 'LOG_REPLACED', reason };

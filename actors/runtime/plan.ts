@@ -1,12 +1,15 @@
 // A plan: what a run of messages decided, as one atomic batch. Decided state lives here until the commit succeeds and
 // is thrown away when it does not; the residents are only read.
-import {
-  type Actor,
-  type ActorMessage,
-  type AlarmChange,
-  type Apply,
-  NOTHING,
-  type OutboxEntry,
+//
+// A plan may be decided while the one before it, its base, is still being committed: it reads the base's states over the
+// residents. It is sealed only when the base has been committed and its states and revisions are residents.
+import type {
+  Actor,
+  ActorMessage,
+  AlarmChange,
+  Apply,
+  OutboxEntry,
+  Reply,
 } from '../../shared/contract/actor.ts';
 import { recordKeys } from '../../shared/contract/names.ts';
 import { encodeShardRecord, type ShardRecord } from '../../shared/contract/shard-record.ts';
@@ -23,6 +26,8 @@ import { DamagedRecord, type Residents } from './residents.ts';
 const MESSAGE_BYTES_MAX = 1_900_000;
 /** Assumed size of a record that has never been encoded. */
 const NEW_RECORD_BYTES = 1024;
+/** Expected revision of a record that the base writes: known when the base has been committed. */
+const AFTER_BASE = -1;
 
 /** A message with what the actor read in it; parsed once, decided as often as conflicts demand. */
 export interface Work {
@@ -48,8 +53,16 @@ export interface SealedPlan {
   readonly records: ReadonlyMap<string, EncodedRecord>;
   readonly shards: ReadonlyMap<number, ShardRecord>;
   readonly deadLetters: readonly { readonly work: Work; readonly rejection: Rejection }[];
+  /** To be sent when it is committed. */
+  readonly replies: readonly PlannedReply[];
   /** Index into `works` of the first one that read or wrote a record. */
   firstTouching(key: string): number;
+}
+
+export interface PlannedReply {
+  readonly reply: Reply;
+  /** Log time of the message that it answers. */
+  readonly nowMs: number;
 }
 
 /** Why a message cannot be applied. */
@@ -60,45 +73,61 @@ export interface Rejection {
 
 export type AddResult = 'added' | 'full' | Rejection;
 
+/** One record of the batch: written, or guarded by being written again as it is. */
+interface Entry {
+  /** The decided state; undefined while the record is only guarded. */
+  state: unknown;
+  readonly expect: number;
+  encoded: EncodedRecord | undefined;
+}
+
 export class Plan {
   readonly works: Work[] = [];
+  /** The actor that all its messages are decided by. */
+  readonly actor: Actor;
   readonly #residents: Residents;
-  readonly #dirty = new Map<string, unknown>();
-  /** Every record of the batch, written or guarded, with the revision that it was read at. */
-  readonly #expected = new Map<string, number>();
+  readonly #base: ReadonlyMap<string, EncodedRecord> | undefined;
+  readonly #entries = new Map<string, Entry>();
   readonly #outbox: OutboxEntry[] = [];
   readonly #alarms = new Map<string, AlarmChange>();
+  readonly #replies: PlannedReply[] = [];
   readonly #shards = new Set<number>();
-  readonly #touchedFirst = new Map<string, number>();
+  readonly #readsOf: (readonly string[])[] = [];
   readonly #deadLetters: { readonly work: Work; readonly rejection: Rejection }[] = [];
-  #reads = new Set<string>();
+  #reads: string[] = [];
   #bytes = 0;
 
-  constructor(residents: Residents) {
+  constructor(residents: Residents, actor: Actor, base?: SealedPlan) {
     this.#residents = residents;
+    this.actor = actor;
+    this.#base = base?.records;
   }
 
-  /** What `decide` sees: this plan's states over the committed ones. Notes every key that is looked at. */
+  /** What `decide` sees: this plan's states over the base's over the committed ones. Notes every key looked at. */
   readonly view = {
     get: (key: string): unknown => {
-      this.#reads.add(key);
-      const decided = this.#dirty.get(key);
-      if (decided !== undefined || this.#dirty.has(key)) return decided;
-      const resident = this.#residents.get(key);
-      if (resident?.state instanceof DamagedRecord) throw resident.state.error;
-      return resident?.state;
+      this.#reads.push(key);
+      const state = this.#current(key);
+      if (state instanceof DamagedRecord) throw state.error;
+      return state;
     },
   };
 
+  /** Decided over a commit that has not been acknowledged yet. */
+  get isAhead(): boolean {
+    return this.#base !== undefined;
+  }
+
   /** Starts noting the reads of the next message. */
   beginMessage(): void {
-    this.#reads = new Set();
+    this.#reads = [];
   }
 
   /** Adds a decided message, unless the batch would grow beyond its limits. */
   add(work: Work, decision: Apply): AddResult {
     const guards = decision.writes.size === 0 ? this.#readKeys() : decision.guards;
-    const grown = this.#sizeWith(work, decision, guards);
+    const { outbox, alarms } = decision;
+    const grown = this.#sizeWith(work, [...decision.writes.keys(), ...guards], outbox, alarms);
     if (grown.messages > COMMIT_MESSAGES_MAX || (grown.bytes > COMMIT_BYTES_MAX && this.works.length > 0)) {
       if (this.works.length > 0) return 'full';
       return {
@@ -106,10 +135,13 @@ export class Plan {
         message: `one message would write ${grown.messages} records and messages`,
       };
     }
-    for (const [key, state] of decision.writes) if (this.#current(key) !== state) this.#write(key, state);
-    for (const key of guards) this.#expect(key);
-    this.#outbox.push(...decision.outbox);
-    for (const alarm of decision.alarms) this.#alarms.set(alarm.key, alarm);
+    for (const [key, state] of decision.writes) {
+      if (this.#current(key) !== state) this.#entry(key).state = state;
+    }
+    for (const key of guards) this.#entry(key);
+    for (const entry of outbox) this.#outbox.push(entry);
+    for (const alarm of alarms) this.#alarms.set(alarm.key, alarm);
+    this.#answer(work, decision.reply);
     this.#accept(work, grown.bytes);
     return 'added';
   }
@@ -120,94 +152,148 @@ export class Plan {
    */
   addDeadLetter(work: Work, letter: OutboxEntry, rejection: Rejection): boolean {
     const guards = this.#readKeys();
-    const grown = this.#sizeWith(work, { ...NOTHING, outbox: [letter] }, guards);
+    const grown = this.#sizeWith(work, guards, [letter], []);
     if (grown.messages > COMMIT_MESSAGES_MAX && this.works.length > 0) return false;
-    for (const key of guards) this.#expect(key);
+    for (const key of guards) this.#entry(key);
     this.#outbox.push(letter);
     this.#deadLetters.push({ work, rejection });
+    this.#answer(work, this.actor.refusal?.(work.message, rejection));
     this.#accept(work, grown.bytes);
     return true;
   }
 
   /**
-   * Encodes everything into one batch. Returns the key of a record that is over its size limit instead, if there is one.
+   * Encodes the records, as far as they are not yet. Returns the key of one that is over its size limit instead, if there
+   * is one. May be called while the base is still being committed, and before more is added.
    */
-  seal(actor: Actor, commitId: string, shards: ReadonlyMap<number, OwnedCheckpoint>): SealedPlan | TooLarge {
+  encode(): TooLarge | undefined {
+    for (const [key, entry] of this.#entries) {
+      const state = entry.state === undefined ? this.#guarded(key) : entry.state;
+      if (entry.encoded?.state === state) continue;
+      const bytes = state === null ? null : this.actor.encode(key, state);
+      if (bytes && bytes.length > RECORD_BYTES_MAX) return { tooLarge: key, bytes: bytes.length };
+      entry.encoded = { state, bytes };
+    }
+    return undefined;
+  }
+
+  /**
+   * The batch. The base must have been committed, and its records be residents with their new revisions. Returns the key
+   * of a record that is over its size limit instead, if there is one.
+   */
+  seal(commitId: string, shards: ReadonlyMap<number, OwnedCheckpoint>): SealedPlan | TooLarge {
+    const tooLarge = this.encode();
+    if (tooLarge) return tooLarge;
     const writes: StoreWrite[] = [];
     const records = new Map<string, EncodedRecord>();
-    for (const [key, state] of this.#dirty) {
-      const bytes = state === null ? null : actor.encode(key, state);
-      if (bytes && bytes.length > RECORD_BYTES_MAX) return { tooLarge: key, bytes: bytes.length };
-      records.set(key, { state, bytes });
-    }
-    for (const key of this.#expected.keys()) {
-      if (records.has(key)) continue;
-      const state = this.#residents.get(key)?.state ?? null;
-      records.set(key, { state, bytes: state === null ? null : actor.encode(key, state) });
-    }
-    for (const [key, { bytes }] of records) {
-      const expect = this.#expected.get(key) ?? 0;
-      writes.push(
-        bytes === null ? { kind: 'delete', key, expect } : { kind: 'put', key, value: bytes, expect },
-      );
+    let bytes = 0;
+    for (const [key, entry] of this.#entries) {
+      const encoded = entry.encoded!;
+      records.set(key, encoded);
+      const expect = entry.expect === AFTER_BASE ? this.#residentRevision(key) : entry.expect;
+      if (encoded.bytes === null) writes.push({ kind: 'delete', key, expect });
+      else writes.push({ kind: 'put', key, value: encoded.bytes, expect });
+      bytes += encoded.bytes?.length ?? 0;
     }
     const shardRecords = this.#checkpoints(commitId, shards);
     for (const [shard, record] of shardRecords) {
-      const expect = shards.get(shard)!.revision;
-      writes.push({ kind: 'put', key: recordKeys.shard(shard), value: encodeShardRecord(record), expect });
+      const value = encodeShardRecord(record);
+      bytes += value.length;
+      writes.push({ kind: 'put', key: recordKeys.shard(shard), value, expect: shards.get(shard)!.revision });
     }
-    for (const entry of this.#outbox) writes.push({ kind: 'append', key: entry.key, value: entry.value });
+    for (const { key, value } of this.#outbox) {
+      bytes += value.length;
+      writes.push({ kind: 'append', key, value });
+    }
     for (const alarm of this.#alarms.values()) writes.push(alarmWrite(alarm));
-    const bytes = writes.reduce((sum, write) => sum + ('value' in write ? write.value.length : 0), 0);
-    const firstTouching = (key: string) => this.#touchedFirst.get(key) ?? 0;
     const { works } = this;
+    const firstTouching = (key: string) =>
+      Math.max(
+        0,
+        this.#readsOf.findIndex((reads) => reads.includes(key)),
+      );
     const deadLetters = this.#deadLetters;
-    return { commitId, writes, bytes, works, records, shards: shardRecords, deadLetters, firstTouching };
+    const replies = this.#replies;
+    return {
+      commitId,
+      writes,
+      bytes,
+      works,
+      records,
+      shards: shardRecords,
+      deadLetters,
+      replies,
+      firstTouching,
+    };
   }
 
   #current(key: string): unknown {
-    return this.#dirty.has(key) ? this.#dirty.get(key) : this.#residents.get(key)?.state;
+    const decided = this.#entries.get(key)?.state;
+    if (decided !== undefined) return decided;
+    const before = this.#base?.get(key);
+    return before ? before.state : this.#residents.stateOf(key);
   }
 
-  #write(key: string, state: unknown): void {
-    this.#expect(key);
-    this.#dirty.set(key, state);
+  /** The state that a guard writes again. A guard of what is not in memory would delete it. */
+  #guarded(key: string): unknown {
+    const state = this.#current(key);
+    invariant(state !== undefined, `${key} is guarded and not in memory`);
+    return state;
   }
 
-  #expect(key: string): void {
-    if (!this.#expected.has(key)) this.#expected.set(key, this.#residents.get(key)?.revision ?? 0);
+  #entry(key: string): Entry {
+    const known = this.#entries.get(key);
+    if (known) return known;
+    const expect = this.#base?.has(key) ? AFTER_BASE : (this.#residents.get(key)?.revision ?? 0);
+    const entry: Entry = { state: undefined, expect, encoded: undefined };
+    this.#entries.set(key, entry);
+    return entry;
+  }
+
+  #residentRevision(key: string): number {
+    const resident = this.#residents.get(key);
+    invariant(resident, `${key} was written by the commit before and is not in memory`);
+    return resident.revision;
   }
 
   /** Keys read by the current message that are loaded: what a decision to do nothing relied on. */
   #readKeys(): string[] {
-    return [...this.#reads].filter((key) => {
+    return [...new Set(this.#reads)].filter((key) => {
       const state = this.#current(key);
       return state !== undefined && !(state instanceof DamagedRecord);
     });
   }
 
+  #answer({ message: { nowMs } }: Work, reply: Reply | undefined): void {
+    if (reply) this.#replies.push({ reply, nowMs });
+  }
+
   #accept(work: Work, bytes: number): void {
-    const index = this.works.length;
-    for (const key of this.#reads) if (!this.#touchedFirst.has(key)) this.#touchedFirst.set(key, index);
+    this.#readsOf.push(this.#reads);
     this.works.push(work);
     this.#shards.add(work.message.shard);
     this.#bytes = bytes;
   }
 
-  #sizeWith(work: Work, decision: Apply, guards: readonly string[]): { messages: number; bytes: number } {
+  #sizeWith(
+    work: Work,
+    keys: readonly string[],
+    outbox: readonly OutboxEntry[],
+    alarms: readonly AlarmChange[],
+  ): { messages: number; bytes: number } {
     let bytes = this.#bytes;
-    const fresh = new Set<string>();
-    for (const key of [...decision.writes.keys(), ...guards]) {
-      if (this.#expected.has(key) || fresh.has(key)) continue;
-      fresh.add(key);
-      bytes += this.#residents.get(key)?.bytes || NEW_RECORD_BYTES;
-    }
-    for (const entry of decision.outbox) bytes += entry.value.length;
-    const records = this.#expected.size + fresh.size;
-    const outbox = this.#outbox.length + decision.outbox.length;
-    const alarms = this.#alarms.size + decision.alarms.filter((alarm) => !this.#alarms.has(alarm.key)).length;
+    let records = this.#entries.size;
+    keys.forEach((key, index) => {
+      if (this.#entries.has(key) || keys.indexOf(key) !== index) return;
+      records += 1;
+      const before = this.#base?.get(key) ?? this.#residents.get(key);
+      bytes += before?.bytes?.length || NEW_RECORD_BYTES;
+    });
+    for (const entry of outbox) bytes += entry.value.length;
+    let clocks = this.#alarms.size;
+    for (const alarm of alarms) if (!this.#alarms.has(alarm.key)) clocks += 1;
     const shards = this.#shards.size + (this.#shards.has(work.message.shard) ? 0 : 1);
-    return { messages: records + outbox + alarms + shards, bytes };
+    return { messages: records + this.#outbox.length + outbox.length + clocks + shards, bytes };
   }
 
   #checkpoints(commitId: string, shards: ReadonlyMap<number, OwnedCheckpoint>): Map<number, ShardRecord> {
@@ -237,8 +323,12 @@ export interface TooLarge {
 
 /** The reason why an outbox entry or alarm cannot be stored, if there is one. */
 export function oversizedMessage(decision: Apply): string | undefined {
-  for (const entry of [...decision.outbox, ...decision.alarms.filter((alarm) => alarm.kind === 'arm')]) {
-    if (entry.value.length > MESSAGE_BYTES_MAX) return `${entry.key} would hold ${entry.value.length} bytes`;
+  for (const { key, value } of decision.outbox) {
+    if (value.length > MESSAGE_BYTES_MAX) return `${key} would hold ${value.length} bytes`;
+  }
+  for (const alarm of decision.alarms) {
+    if (alarm.kind === 'arm' && alarm.value.length > MESSAGE_BYTES_MAX)
+      return `${alarm.key} would hold ${alarm.value.length} bytes`;
   }
   return undefined;
 }

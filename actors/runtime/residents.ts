@@ -5,61 +5,98 @@ import { errorText, StitchworkError } from '../../shared/kernel/errors.ts';
 import type { RecordStore, Revision } from '../../shared/ports/record-store.ts';
 
 export interface Resident {
-  /** null: there is no such record. */
-  readonly state: unknown;
+  /** The stored form; null: there is no such record. */
+  readonly bytes: Uint8Array | null;
   readonly revision: Revision;
-  readonly bytes: number;
+  /** What the bytes mean, as long as it was used of late: bytes take a tenth of the memory. Undefined: not decoded. */
+  state: unknown;
 }
 
-/** Memory of an entry beyond its stored bytes: key, map slot, decoded form. */
+/** Memory of an entry beyond its stored bytes: key, map slot, array. */
 const OVERHEAD_BYTES = 256;
+/** Records that are kept decoded, at most, between plans. */
+const DECODED_MAX = 4096;
 
+const sizeOf = ({ bytes }: Resident) => (bytes?.length ?? 0) + OVERHEAD_BYTES;
+
+/**
+ * Two generations stand in for an order of use, which would cost a write a read. What is used moves to the young one.
+ * When the bound is reached, the old one is evicted bit by bit; when nothing is left of it, the young one becomes old.
+ */
 export class Residents {
-  readonly #byKey = new Map<string, Resident>();
+  #young = new Map<string, Resident>();
+  #old = new Map<string, Resident>();
+  #youngBytes = 0;
+  #oldBytes = 0;
   readonly #bytesMax: number;
-  #bytes = 0;
+  readonly #decode: (key: string, bytes: Uint8Array) => unknown;
+  /** In the order of decoding. */
+  readonly #decoded = new Set<Resident>();
   #evicted = 0;
 
-  constructor(bytesMax: number) {
+  /** `decode` gives the state of a stored form; it must not throw. */
+  constructor(bytesMax: number, decode: (key: string, bytes: Uint8Array) => unknown) {
     this.#bytesMax = bytesMax;
+    this.#decode = decode;
+  }
+
+  /** The record's state, null when there is none, undefined when it is not in memory. The same object until `trim`. */
+  stateOf(key: string): unknown {
+    const resident = this.get(key);
+    if (!resident) return undefined;
+    if (resident.state === undefined) {
+      resident.state = resident.bytes === null ? null : this.#decode(key, resident.bytes);
+      this.#decoded.add(resident);
+    }
+    return resident.state;
   }
 
   /** The record, or undefined when it is not in memory. Marks it as used. */
   get(key: string): Resident | undefined {
-    const found = this.#byKey.get(key);
-    if (found) {
-      this.#byKey.delete(key);
-      this.#byKey.set(key, found);
-    }
-    return found;
+    const young = this.#young.get(key);
+    if (young) return young;
+    const old = this.#old.get(key);
+    if (!old) return undefined;
+    this.#old.delete(key);
+    this.#oldBytes -= sizeOf(old);
+    this.#addYoung(key, old);
+    return old;
   }
 
   /** Puts a committed record; an older revision than the one held is ignored. */
   put(key: string, resident: Resident): void {
-    const old = this.#byKey.get(key);
-    if (old) {
-      if (old.revision > resident.revision) return;
-      this.#bytes -= old.bytes + OVERHEAD_BYTES;
-      this.#byKey.delete(key);
-    }
-    this.#byKey.set(key, resident);
-    this.#bytes += resident.bytes + OVERHEAD_BYTES;
+    const held = this.#young.get(key) ?? this.#old.get(key);
+    if (held && held.revision > resident.revision) return;
+    this.drop(key);
+    this.#addYoung(key, resident);
+    if (resident.state !== undefined) this.#decoded.add(resident);
   }
 
   drop(key: string): void {
-    const old = this.#byKey.get(key);
-    if (!old) return;
-    this.#bytes -= old.bytes + OVERHEAD_BYTES;
-    this.#byKey.delete(key);
+    const young = this.#young.get(key);
+    if (young) {
+      this.#young.delete(key);
+      this.#decoded.delete(young);
+      this.#youngBytes -= sizeOf(young);
+    }
+    const old = this.#old.get(key);
+    if (old) this.#dropOld(key, old);
   }
 
-  /** Evicts the least recently used until the bound holds. Called between micro-batches only. */
+  /** Evicts until the bound holds. Called between plans only: what a plan relies on stays. */
   trim(): void {
-    for (const [key, resident] of this.#byKey) {
-      if (this.#bytes <= this.#bytesMax) return;
-      this.#byKey.delete(key);
-      this.#bytes -= resident.bytes + OVERHEAD_BYTES;
-      this.#evicted++;
+    for (const resident of this.#decoded) {
+      if (this.#decoded.size <= DECODED_MAX) break;
+      resident.state = undefined;
+      this.#decoded.delete(resident);
+    }
+    while (this.#youngBytes + this.#oldBytes > this.#bytesMax) {
+      if (this.#old.size === 0) this.#age();
+      for (const [key, resident] of this.#old) {
+        this.#dropOld(key, resident);
+        this.#evicted += 1;
+        if (this.#youngBytes + this.#oldBytes <= this.#bytesMax) return;
+      }
     }
   }
 
@@ -67,7 +104,25 @@ export class Residents {
   measure(): { count: number; bytes: number; evicted: number } {
     const evicted = this.#evicted;
     this.#evicted = 0;
-    return { count: this.#byKey.size, bytes: this.#bytes, evicted };
+    return { count: this.#young.size + this.#old.size, bytes: this.#youngBytes + this.#oldBytes, evicted };
+  }
+
+  #age(): void {
+    this.#old = this.#young;
+    this.#oldBytes = this.#youngBytes;
+    this.#young = new Map();
+    this.#youngBytes = 0;
+  }
+
+  #addYoung(key: string, resident: Resident): void {
+    this.#young.set(key, resident);
+    this.#youngBytes += sizeOf(resident);
+  }
+
+  #dropOld(key: string, old: Resident): void {
+    this.#old.delete(key);
+    this.#decoded.delete(old);
+    this.#oldBytes -= sizeOf(old);
   }
 }
 
@@ -75,7 +130,6 @@ export class Residents {
 export async function loadResidents(
   residents: Residents,
   store: RecordStore,
-  actor: Actor,
   keys: readonly string[],
   from: 'replica' | 'leader',
 ): Promise<void> {
@@ -83,12 +137,7 @@ export async function loadResidents(
   for (const key of keys) {
     const record = records.get(key);
     if (from === 'leader') residents.drop(key);
-    if (!record || record.value === null) {
-      residents.put(key, { state: null, revision: record?.revision ?? 0, bytes: 0 });
-    } else {
-      const state = decodeOrMark(actor, key, record.value);
-      residents.put(key, { state, revision: record.revision, bytes: record.value.length });
-    }
+    residents.put(key, { bytes: record?.value ?? null, revision: record?.revision ?? 0, state: undefined });
   }
 }
 
@@ -103,7 +152,8 @@ export class DamagedRecord {
   }
 }
 
-function decodeOrMark(actor: Actor, key: string, bytes: Uint8Array): unknown {
+/** The state that an actor reads in a record's bytes, or the mark of a damaged one. */
+export function decodeOrMark(actor: Actor, key: string, bytes: Uint8Array): unknown {
   try {
     return actor.decode(key, bytes);
   } catch (error) {

@@ -8,16 +8,19 @@ import type { Random } from '../../shared/kernel/random.ts';
 import type { EventLogReader } from '../../shared/ports/event-log.ts';
 import type { MemberReport, Membership } from '../../shared/ports/membership.ts';
 import type { RecordStore } from '../../shared/ports/record-store.ts';
+import type { Replies } from '../../shared/ports/replies.ts';
 import type { WorkerTelemetry } from '../../shared/ports/worker-telemetry.ts';
-import { advanceIdle } from './checkpoint.ts';
-import { Doubts, isUnavailable } from './doubts.ts';
+import { advanceIdle, LogEnd } from './checkpoint.ts';
+import { Doubts } from './doubts.ts';
+import { Gaps } from './gaps.ts';
 import { Members } from './members.ts';
 import { type WorkerOptions, workerOptions } from './options.ts';
 import { type ClaimDeps, claimShard, writeShardRecord } from './ownership.ts';
 import { OwnershipTable } from './ownership-table.ts';
-import { applyMessages, type PipelineDeps } from './pipeline.ts';
-import { Residents } from './residents.ts';
+import { Pipeline, type PipelineDeps } from './pipeline.ts';
+import { decodeOrMark, Residents } from './residents.ts';
 import { gather, type HaltedShard, type OwnedShard } from './shard.ts';
+import { isUnavailable } from './unavailable.ts';
 import { Wakeup } from './wakeup.ts';
 
 export interface WorkerDeps {
@@ -27,6 +30,7 @@ export interface WorkerDeps {
   readonly clock: Clock;
   readonly random: Random;
   readonly telemetry: WorkerTelemetry;
+  readonly replies: Replies;
   readonly actor: Actor;
 }
 
@@ -60,11 +64,14 @@ class ShardWorker implements Worker {
   readonly #table: OwnershipTable;
   readonly #residents: Residents;
   readonly #doubts: Doubts;
+  readonly #logEnd: LogEnd;
   readonly #work = new Wakeup();
   readonly #attention = new Wakeup();
   /** Aborts everything that still waits when the stop deadline has passed. */
   readonly #hardStop = new AbortController();
-  readonly #pace: { cut: number; readonly max: number };
+  readonly #gaps: Gaps;
+  readonly #pipelineDeps: PipelineDeps;
+  readonly #pipeline: Pipeline;
   readonly #startedAtMs: number;
   #actor: Actor;
   #stopping = false;
@@ -82,12 +89,17 @@ class ShardWorker implements Worker {
     this.#startedAtMs = deps.clock.nowMs();
     this.#members = new Members(deps.membership, deps.clock, options);
     this.#table = new OwnershipTable(this.#members, deps.clock, options);
-    this.#pace = { cut: options.batchMessagesMax, max: options.batchMessagesMax };
-    this.#residents = new Residents(options.residentBytesMax);
+    this.#logEnd = new LogEnd(deps.log, options.idleCheckpointMs);
+    this.#residents = new Residents(options.residentBytesMax, (key, bytes) =>
+      decodeOrMark(this.#actor, key, bytes),
+    );
     const lose = (shard: number) => this.#lose(shard);
     const halt = (shard: number, code: string, reason: string) => this.#halt(shard, code, reason);
     const doubtsDeps = { ...this.#claimDeps(), shards: this.#owned, lose, halt };
     this.#doubts = new Doubts(doubtsDeps, this.#hardStop.signal);
+    this.#gaps = new Gaps((shards) => this.#doubts.findGaps(shards));
+    this.#pipelineDeps = this.#makePipelineDeps();
+    this.#pipeline = new Pipeline(this.#pipelineDeps, this.#hardStop.signal);
     this.failed = new Promise((resolve) => {
       this.#fail = resolve;
     });
@@ -129,8 +141,9 @@ class ShardWorker implements Worker {
   report(): MemberReport {
     const lag: Record<number, number> = {};
     const lastCommitAtMs: Record<number, number> = {};
+    const uncommitted = this.#pipeline.countByShard();
     for (const [shard, owned] of this.#owned) {
-      lag[shard] = owned.reader.buffered + owned.reader.pending;
+      lag[shard] = owned.reader.buffered + owned.reader.pending + (uncommitted.get(shard) ?? 0);
       if (owned.lastCommitAtMs > 0) lastCommitAtMs[shard] = owned.lastCommitAtMs;
     }
     return {
@@ -214,28 +227,35 @@ class ShardWorker implements Worker {
     const { clock, telemetry } = this.#deps;
     while (!this.#stopping) {
       await this.#releaseAsked();
-      await this.#doubts.settle();
-      const works = gather([...this.#owned.values()], this.#pace.cut, this.#turn++);
-      if (works.length > 0) {
-        const noGaps = this.#doubts.findGaps(works.map(({ message }) => message.shard));
-        // Awaited before each commit; a stop may end the run before that.
-        noGaps.catch(() => {});
-        await applyMessages(
-          this.#pipelineDeps(() => noGaps),
-          works,
-          this.#hardStop.signal,
-        );
-        continue;
+      this.#gather();
+      if (await this.#pipeline.advance()) continue;
+      if (this.#pipeline.isEmpty) {
+        await this.#checkpointIdle();
+        telemetry.phase('idle');
       }
-      await this.#checkpointIdle();
-      telemetry.phase('idle');
       if (!this.#readable()) await this.#work.wait(clock, this.#untilIdleCheckpointMs());
     }
+    await this.#pipeline.land();
+  }
+
+  /** Takes from the readers what the pipeline has room for. */
+  #gather(): void {
+    const works = gather([...this.#owned.values()], this.#room, this.#turn++);
+    if (works.length === 0) return;
+    this.#pipeline.add(works);
+    this.#gaps.taken(new Set(works.map(({ message }) => message.shard)));
+  }
+
+  get #room(): number {
+    return this.#options.batchMessagesMax - this.#pipeline.waiting;
   }
 
   #readable(): boolean {
-    const asks = (owned: OwnedShard) => owned.releasing || owned.reader.buffered > 0;
-    return this.#stopping || this.#doubts.any || [...this.#owned.values()].some(asks);
+    if (this.#stopping || (this.#doubts.any && !this.#pipeline.isInFlight)) return true;
+    const hasRoom = this.#room > 0;
+    for (const { releasing, reader } of this.#owned.values())
+      if (releasing || (hasRoom && reader.buffered > 0)) return true;
+    return false;
   }
 
   async #checkpointIdle(): Promise<void> {
@@ -246,7 +266,9 @@ class ShardWorker implements Worker {
     for (const owned of due) owned.checkedAtMs = nowMs;
     await this.#doubts.findGaps(due.map(({ shard }) => shard));
     try {
-      await advanceIdle({ ...this.#pipelineDeps(), log: this.#deps.log }, due, this.#hardStop.signal);
+      const seen = await this.#logEnd.look(nowMs);
+      if (seen)
+        await advanceIdle({ ...this.#pipelineDeps, log: this.#deps.log }, due, seen, this.#hardStop.signal);
     } catch (error) {
       if (!isUnavailable(error)) throw error;
     }
@@ -262,7 +284,10 @@ class ShardWorker implements Worker {
   }
 
   async #releaseAsked(): Promise<void> {
-    const asked = [...this.#owned.values()].filter((owned) => owned.releasing);
+    const isAsked = (owned: OwnedShard) => owned.releasing;
+    if (![...this.#owned.values()].some(isAsked)) return;
+    await this.#pipeline.land();
+    const asked = [...this.#owned.values()].filter(isAsked);
     await Promise.all(asked.map((owned) => this.#release(owned)));
   }
 
@@ -273,6 +298,8 @@ class ShardWorker implements Worker {
   async #release(owned: OwnedShard): Promise<void> {
     const record = { ...owned.record, owner: null };
     await writeShardRecord(this.#claimDeps(), owned.shard, record, owned.revision, this.#hardStop.signal);
+    // A look at the log may have halted it meanwhile.
+    if (this.#owned.get(owned.shard) !== owned) return;
     this.#forget(owned.shard);
     this.#deps.telemetry.released(owned.shard);
   }
@@ -310,23 +337,26 @@ class ShardWorker implements Worker {
     return { store, clock, random, telemetry, log, members: this.#members, workerId, backoffMaxMs };
   }
 
-  #pipelineDeps(noGaps: () => Promise<void> = async () => {}): PipelineDeps {
-    const { store, clock, random, telemetry } = this.#deps;
-    const { workerId, backoffMaxMs } = this.#options;
+  #makePipelineDeps(): PipelineDeps {
+    const { store, clock, random, telemetry, replies } = this.#deps;
+    const { workerId, backoffMaxMs, batchMessagesMax } = this.#options;
     return {
       store,
       clock,
       random,
       telemetry,
+      replies,
       workerId,
       backoffMaxMs,
       residents: this.#residents,
       shards: this.#owned,
       actor: () => this.#actor,
       lose: (shard) => this.#lose(shard),
+      inDoubt: () => this.#doubts.any,
       settleDoubts: () => this.#doubts.settle(),
-      noGaps,
-      pace: this.#pace,
+      noGaps: () => this.#gaps.none(),
+      onSettled: () => this.#work.wake(),
+      pace: { cut: batchMessagesMax, max: batchMessagesMax },
     };
   }
 }

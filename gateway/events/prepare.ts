@@ -18,36 +18,57 @@ export interface Reject {
 
 export interface Prepared {
   readonly appends: readonly LogAppend[];
+  /** Where each append stands in the request, and its message id. */
+  readonly accepted: readonly { readonly index: number; readonly messageId: string }[];
   readonly rejected: readonly Reject[];
+  /** Message ids of the rejected ones, in the same order, where they brought one. */
+  readonly rejectedIds: readonly (string | undefined)[];
   /** Message ids that were made here because the event brought none. */
   readonly assigned: readonly { readonly index: number; readonly messageId: string }[];
 }
 
 type Outcome =
-  | { readonly kind: 'ok'; readonly append: LogAppend; readonly assigned: string | undefined }
+  | {
+      readonly kind: 'ok';
+      readonly append: LogAppend;
+      readonly messageId: string;
+      readonly assigned: string | undefined;
+    }
   | { readonly kind: 'rejected'; readonly code: ErrorCode; readonly message: string };
+
+/** What goes with the events of a request. */
+export interface Marks {
+  /** The subject for the reply about the append at a position. */
+  readonly replyTo?: ((position: number) => string) | undefined;
+  readonly traceparent?: string | undefined;
+}
 
 /** Prepares every event on its own: a broken one does not hurt its neighbours. */
 export function prepareEvents(
   items: readonly EventItem[],
   segment: Pick<GatewaySegment, 'config' | 'shards'>,
   newId: () => string,
+  marks: Marks = {},
 ): Prepared {
   const config = segment.config();
   const keyNames = config.stitching.keys.map((key) => key.name);
   const appends: LogAppend[] = [];
   const rejected: Reject[] = [];
+  const rejectedIds: (string | undefined)[] = [];
   const assigned: { index: number; messageId: string }[] = [];
+  const accepted: { index: number; messageId: string }[] = [];
   items.forEach((item, index) => {
     const outcome = prepare(item);
     if (outcome.kind === 'rejected') {
       rejected.push({ index, code: outcome.code, message: outcome.message });
+      rejectedIds.push(item.kind === 'broken' ? undefined : messageIdIn(item.value));
       return;
     }
     appends.push(outcome.append);
+    accepted.push({ index, messageId: outcome.messageId });
     if (outcome.assigned !== undefined) assigned.push({ index, messageId: outcome.assigned });
   });
-  return { appends, rejected, assigned };
+  return { appends, accepted, rejected, rejectedIds, assigned };
 
   function prepare(item: EventItem): Outcome {
     if (item.kind === 'broken') return reject('INVALID_EVENT', item.message);
@@ -59,12 +80,26 @@ export function prepareEvents(
       return assignedId;
     });
     if (parsed.kind === 'rejected') return parsed;
-    const envelope: LogEnvelope = { v: 1, type: 'event', event: parsed.event };
+    const { event } = parsed;
+    const envelope: LogEnvelope = {
+      v: 1,
+      type: 'event',
+      event,
+      replyTo: marks.replyTo?.(appends.length),
+      traceparent: marks.traceparent,
+    };
     const payload = Buffer.from(JSON.stringify(envelope), 'utf8');
     if (isTooLarge(payload, item.value)) return reject('EVENT_TOO_LARGE', ERRORS.EVENT_TOO_LARGE.text);
-    const shard = shardOf(routingKeyFor(config, parsed.event), segment.shards);
-    return { kind: 'ok', append: { shard, source: 'ingest', payload }, assigned: assignedId };
+    const shard = shardOf(routingKeyFor(config, event), segment.shards);
+    const append: LogAppend = { shard, source: 'ingest', payload };
+    return { kind: 'ok', append, messageId: event.messageId, assigned: assignedId };
   }
+}
+
+/** The id that an event which cannot be used says it has, for the log: cut short, since nothing has checked it. */
+function messageIdIn(raw: unknown): string | undefined {
+  const id = typeof raw === 'object' && raw !== null && 'messageId' in raw ? raw.messageId : undefined;
+  return typeof id === 'string' ? id.slice(0, 200) : undefined;
 }
 
 /** The limit is on the event as it was sent, in compact form; what the gateway adds does not count. */

@@ -10,6 +10,13 @@ export interface Refusal {
   readonly retryAfterMs?: number | undefined;
 }
 
+declare module 'fastify' {
+  interface FastifyReply {
+    /** The code that the request was refused with. */
+    refusedWith: ErrorCode | null;
+  }
+}
+
 /** Seconds after which to try again, where whoever refuses has no better figure. */
 const RETRY_AFTER_MS: Partial<Record<ErrorCode, number>> = {
   OVERLOADED: 1_000,
@@ -21,6 +28,7 @@ const RETRY_AFTER_MS: Partial<Record<ErrorCode, number>> = {
 
 /** Answers with a refusal. Retry-After is in whole seconds: the only form that all SDKs read. */
 export function refuse(reply: FastifyReply, refusal: Refusal): FastifyReply {
+  reply.refusedWith = refusal.code;
   const retryAfterMs = refusal.retryAfterMs ?? RETRY_AFTER_MS[refusal.code];
   if (retryAfterMs !== undefined) reply.header('retry-after', wholeSeconds(retryAfterMs));
   if (refusal.code === 'UNAUTHORIZED')

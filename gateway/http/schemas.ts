@@ -16,6 +16,19 @@ export const SegmentQuery = Type.Object(
   { additionalProperties: false },
 );
 
+export const EventsQuery = Type.Object(
+  {
+    ...SegmentQuery.properties,
+    wait: Type.Optional(
+      Type.Literal('commit', {
+        description:
+          'Answer after the commit, with the profile ids; 202 with `committed: false` when it took too long.',
+      }),
+    ),
+  },
+  { additionalProperties: false },
+);
+
 export const NoQuery = Type.Object({}, { additionalProperties: false });
 
 const EVENT_EXAMPLE = {
@@ -69,6 +82,41 @@ export const EventsAccepted = Type.Object(
   },
 );
 
+const AppliedEvents = Type.Array(
+  Type.Object({
+    index: Type.Integer({ minimum: 0, description: 'Position in the request.' }),
+    messageId: Type.String(),
+    profileId: Type.Union([Type.String(), Type.Null()], {
+      description: 'Null when the keys identify nobody, or the event could not be applied.',
+    }),
+    code: Type.Optional(Type.String({ description: 'Why the event could not be applied: a dead letter.' })),
+  }),
+);
+
+export const EventsCommitted = Type.Object(
+  { ...EventsAccepted.properties, committed: Type.Boolean(), profiles: AppliedEvents },
+  {
+    description: 'With `wait=commit`: the events are applied, and every read sees them.',
+    examples: [
+      {
+        accepted: 1,
+        rejected: [],
+        committed: true,
+        profiles: [{ index: 0, messageId: 'm-1', profileId: '0192f7c1-5f0e-7cc2-8d7e-0f6f0c3a9b11' }],
+      },
+    ],
+  },
+);
+
+/** 202, with what is known of the commit when it was waited for. */
+export const EventsStored = Type.Union([
+  EventsAccepted,
+  Type.Object(
+    { ...EventsAccepted.properties, committed: Type.Literal(false), profiles: AppliedEvents },
+    { description: 'With `wait=commit`: stored, and not applied in time. They will be.' },
+  ),
+]);
+
 export const ProfileAnswer = Type.Object(
   {
     id: Type.String(),
@@ -119,6 +167,53 @@ const Alarm = Type.Object({
   worker: Type.Union([Type.String(), Type.Null()]),
 });
 
+const HotRecords = Type.Array(Type.Object({ record: Type.String(), count: Type.Integer() }));
+
+const Activity = Type.Object({
+  conflicts: Type.Integer({ description: 'Since the worker started, as the other counts.' }),
+  fences: Type.Integer(),
+  unknownOutcomes: Type.Integer(),
+  deadLetters: Type.Integer(),
+  commitsPerSecond: Type.Number({ description: 'Over the last ten seconds.' }),
+  eventsPerSecond: Type.Number(),
+  residents: Type.Object({ count: Type.Integer(), bytes: Type.Integer() }),
+  hotWrites: HotRecords,
+  hotConflicts: HotRecords,
+});
+
+const WorkerStatus = Type.Object({
+  id: Type.String(),
+  startedAt: Type.String(),
+  configVersion: Type.Integer(),
+  shards: Type.Integer({ description: 'Shards owned.' }),
+  activity: Type.Union([Activity, Type.Null()]),
+});
+
+const CopyStatus = Type.Object({
+  name: Type.String(),
+  lag: Type.Integer({ description: 'Messages not copied yet.' }),
+  running: Type.Boolean(),
+  error: Type.Union([Type.String(), Type.Null()]),
+});
+
+const LogStatus = Type.Object({
+  messages: Type.Integer(),
+  bytes: Type.Integer(),
+  bytesMax: Type.Union([Type.Integer(), Type.Null()]),
+});
+
+const STATUS_ACTIVITY = {
+  conflicts: 2,
+  fences: 0,
+  unknownOutcomes: 0,
+  deadLetters: 0,
+  commitsPerSecond: 41.5,
+  eventsPerSecond: 9800,
+  residents: { count: 100_000, bytes: 61_000_000 },
+  hotWrites: [{ record: 'p.0192f7c1-5f0e-7cc2-8d7e-0f6f0c3a9b11', count: 310 }],
+  hotConflicts: [{ record: 'k.email.#Zx4q', count: 2 }],
+};
+
 export const StatusAnswer = Type.Object(
   {
     segments: Type.Array(
@@ -126,8 +221,12 @@ export const StatusAnswer = Type.Object(
         name: Type.String(),
         configVersion: Type.Integer(),
         lag: Type.Integer({ description: '0: every event accepted before the request is applied.' }),
+        lastCommitAt: Type.Union([Type.String(), Type.Null()]),
         shards: Type.Array(ShardStatus),
         alarms: Type.Array(Alarm),
+        workers: Type.Array(WorkerStatus),
+        copies: Type.Array(CopyStatus, { description: 'The copies that the server makes of the outbox.' }),
+        log: LogStatus,
       }),
     ),
     workers: Type.Array(Type.Object({ id: Type.String(), startedAt: Type.String() })),
@@ -141,8 +240,20 @@ export const StatusAnswer = Type.Object(
             name: 'shop',
             configVersion: 3,
             lag: 0,
+            lastCommitAt: '2026-11-22T10:15:00.000Z',
             shards: [{ shard: 0, owner: 'w1', lag: 0, lastCommitAt: '2026-11-22T10:15:00.000Z' }],
             alarms: [],
+            workers: [
+              {
+                id: 'w1',
+                startedAt: '2026-11-22T09:00:00.000Z',
+                configVersion: 3,
+                shards: 64,
+                activity: STATUS_ACTIVITY,
+              },
+            ],
+            copies: [{ name: 'activations', lag: 0, running: true, error: null }],
+            log: { messages: 120_000, bytes: 41_000_000, bytesMax: 10_000_000_000 },
           },
         ],
         workers: [{ id: 'w1', startedAt: '2026-11-22T09:00:00.000Z' }],

@@ -8,12 +8,14 @@ import { uuidV7From } from '../../shared/kernel/hash.ts';
 import { randomToken } from '../../shared/kernel/random.ts';
 import type { AppendOutcome } from '../../shared/ports/event-log.ts';
 import type { GatewaySegment } from '../deps.ts';
-import { type Prepared, prepareEvents, type Reject } from '../events/prepare.ts';
+import { awaitCommit } from '../events/await-commit.ts';
+import { type Marks, type Prepared, prepareEvents, type Reject } from '../events/prepare.ts';
 import { splitBody } from '../events/split-body.ts';
 import { type Refusal, refuse } from '../http/errors.ts';
 import { bodyFormOf } from '../http/media-type.ts';
 import { readBody } from '../http/read-body.ts';
-import { answers, EventsAccepted, EventsBody, SegmentQuery } from '../http/schemas.ts';
+import { answers, EventsBody, EventsCommitted, EventsQuery, EventsStored } from '../http/schemas.ts';
+import { logAppended, logRejected } from '../ingest-log.ts';
 import { pickSegment } from '../segments.ts';
 import type { GatewayApp, RouteContext } from './route-context.ts';
 
@@ -26,11 +28,11 @@ export function addEventRoutes(app: GatewayApp, context: RouteContext): void {
     schema: {
       summary: 'Send customer events',
       description: `Up to ${EVENT_LIMITS.eventsPerRequest} events of ${EVENT_LIMITS.eventBytes} bytes, ${EVENT_LIMITS.requestBytes} bytes in all (before and after gzip). After 429 or 503 send the same events again, with the same message ids.`,
-      querystring: SegmentQuery,
+      querystring: EventsQuery,
       body: EventsBody,
       security: [{ key: [] }],
       response: answers(
-        { 202: EventsAccepted },
+        { 200: EventsCommitted, 202: EventsStored },
         'BAD_REQUEST',
         'INVALID_EVENT',
         'NO_KEYS',
@@ -51,29 +53,50 @@ export function addEventRoutes(app: GatewayApp, context: RouteContext): void {
     validatorCompiler: (route) => (route.httpPart === 'body' ? () => true : app.validatorCompiler!(route)),
     onRequest: async (request) => context.auth.require(request, 'ingest'),
     handler: (request, reply) =>
-      ingest(context, pickSegment(context.deps.segments, request.query.segment), request, reply),
+      ingest(
+        context,
+        pickSegment(context.deps.segments, request.query.segment),
+        request.query.wait === 'commit',
+        request,
+        reply,
+      ),
   });
 }
 
 async function ingest(
   context: RouteContext,
   segment: GatewaySegment,
+  waits: boolean,
   request: FastifyRequest,
   reply: FastifyReply,
 ): Promise<FastifyReply> {
   const lease = context.budget.open();
+  const trace = context.deps.tracing?.begin(request.headers);
+  const box = waits ? segment.replyBoxes.open() : undefined;
   try {
-    const prepared = await prepareRequest(context, segment, request, lease);
+    const prepared = await prepareRequest(context, segment, request, lease, {
+      replyTo: box && ((position) => box.subjectOf(position)),
+      traceparent: trace?.traceparent,
+    });
     const name = segment.names.segment;
     for (const reject of prepared.rejected) context.metrics.rejected(name, reject.code);
+    logRejected(request.log, name, prepared);
     if (prepared.appends.length === 0) return refuse(reply, allRejected(prepared.rejected));
-    const appended = context.metrics.appendStarted(name);
+    const appended = context.metrics.appendStarted(name, prepared.appends);
+    const traced = trace?.append(name, prepared.appends.length);
     const outcome = await segment.appender.append(prepared.appends);
     appended(outcome.kind);
+    traced?.(outcome.kind);
+    logAppended(request.log, name, prepared, outcome);
     if (outcome.kind !== 'stored') return refuse(reply, refusalOf(outcome, prepared));
     context.metrics.accepted(name, prepared.appends.length);
-    return reply.code(202).send({ accepted: prepared.appends.length, rejected: prepared.rejected });
+    const answer = { accepted: prepared.appends.length, rejected: prepared.rejected };
+    if (!box) return reply.code(202).send(answer);
+    const commit = await awaitCommit(box, prepared);
+    return reply.code(commit.committed ? 200 : 202).send({ ...answer, ...commit });
   } finally {
+    box?.close();
+    trace?.end(reply.statusCode);
     lease.release();
   }
 }
@@ -83,14 +106,14 @@ async function prepareRequest(
   segment: GatewaySegment,
   request: FastifyRequest,
   lease: Parameters<typeof readBody>[1],
+  marks: Marks,
 ): Promise<Prepared> {
   const { clock, random } = context.deps;
   const form = bodyFormOf(request.headers['content-type']);
   const body = await readBody(request.raw, lease, EVENT_LIMITS.requestBytes);
   const items = splitBody(body, form, EVENT_LIMITS.eventsPerRequest);
-  return prepareEvents(items, segment, () =>
-    uuidV7From(clock.nowMs(), randomToken(random, ENTROPY_CHARACTERS)),
-  );
+  const newId = () => uuidV7From(clock.nowMs(), randomToken(random, ENTROPY_CHARACTERS));
+  return prepareEvents(items, segment, newId, marks);
 }
 
 /** With nothing accepted, 202 would be a lie: the answer is the rejects' own code when they agree on one. */

@@ -1,10 +1,11 @@
 // What is true of a segment now. Lag comes from the shard records and the log, both read from their leaders; members
-// are asked only for what they alone know (when they last committed, why a shard stands still).
+// are asked only for what they alone know (when they last committed, why a shard stands still, what they have been doing).
 import { recordKeys } from '../../shared/contract/names.ts';
 import { decodeShardRecord, type ShardRecord, UNCLAIMED } from '../../shared/contract/shard-record.ts';
 import { StitchworkError } from '../../shared/kernel/errors.ts';
 import type { LogState } from '../../shared/ports/event-log.ts';
-import type { MemberReport } from '../../shared/ports/membership.ts';
+import type { MemberReport, WorkerActivity } from '../../shared/ports/membership.ts';
+import type { CopyState } from '../../shared/ports/outbox-copies.ts';
 import type { GatewaySegment } from '../deps.ts';
 
 export interface Alarm {
@@ -21,13 +22,41 @@ export interface ShardStatus {
   readonly lastCommitAt: string | null;
 }
 
+/** What one worker does for this segment; null: it does not tell. */
+export interface WorkerStatus {
+  readonly id: string;
+  readonly startedAt: string;
+  readonly configVersion: number;
+  readonly shards: number;
+  readonly activity: WorkerActivity | null;
+}
+
+export interface CopyStatus {
+  readonly name: string;
+  /** Messages still to be copied. */
+  readonly lag: number;
+  readonly running: boolean;
+  readonly error: string | null;
+}
+
 export interface SegmentStatus {
   readonly name: string;
   readonly configVersion: number;
   readonly lag: number;
+  /** The newest commit of any shard. */
+  readonly lastCommitAt: string | null;
   readonly shards: readonly ShardStatus[];
   readonly alarms: readonly Alarm[];
+  readonly workers: readonly WorkerStatus[];
+  readonly copies: readonly CopyStatus[];
+  readonly log: { readonly messages: number; readonly bytes: number; readonly bytesMax: number | null };
 }
+
+/** What the status of a segment is read through. */
+export type StatusSource = Pick<
+  GatewaySegment,
+  'log' | 'store' | 'membership' | 'copies' | 'names' | 'shards' | 'configVersion'
+>;
 
 export interface SegmentAnswer {
   readonly status: SegmentStatus;
@@ -48,12 +77,13 @@ interface Position {
 
 /** Throws STORE_UNAVAILABLE or LOG_UNAVAILABLE: half a status would look like the truth. */
 export async function readSegmentStatus(
-  segment: GatewaySegment,
+  segment: StatusSource,
   probeTimeoutMs: number,
 ): Promise<SegmentAnswer> {
-  const [positions, members] = await Promise.all([
+  const [{ positions, log }, members, copies] = await Promise.all([
     readPositions(segment),
     readMembers(segment, probeTimeoutMs),
+    segment.copies.states(),
   ]);
   const byId = new Map(members.reports.map((report) => [report.id, report]));
   const shards = positions.map(({ shard, record, lag }) => {
@@ -69,8 +99,12 @@ export async function readSegmentStatus(
     name: segment.names.segment,
     configVersion: segment.configVersion(),
     lag: shards.reduce((sum, { lag }) => sum + lag, 0),
+    lastCommitAt: newest(shards.map(({ lastCommitAt }) => lastCommitAt)),
     shards,
     alarms: [...positions.flatMap(({ alarm }) => alarm ?? []), ...memberAlarms(members)],
+    workers: members.reports.map(workerStatus),
+    copies: copies.map(copyStatus),
+    log: { messages: log.messages, bytes: log.bytes, bytesMax: log.bytesMax > 0 ? log.bytesMax : null },
   };
   return {
     status,
@@ -78,15 +112,37 @@ export async function readSegmentStatus(
   };
 }
 
+function workerStatus(report: MemberReport): WorkerStatus {
+  const { id, startedAtMs, configVersion, shards, activity } = report;
+  return {
+    id,
+    startedAt: isoOf(startedAtMs),
+    configVersion,
+    shards: shards.length,
+    activity: activity ?? null,
+  };
+}
+
+function copyStatus({ name, lag, activeMs, error }: CopyState): CopyStatus {
+  return { name, lag, running: error === undefined && activeMs >= 0, error: error ?? null };
+}
+
+/** The greatest of ISO times. */
+function newest(times: readonly (string | null)[]): string | null {
+  return times.reduce((best, time) => (time !== null && (best === null || time > best) ? time : best), null);
+}
+
 /**
  * Lag of every shard. The log is read after the records: a checkpoint read first can only be behind, so a lag of 0
  * means that whatever was in the log when the request came is applied.
  */
-async function readPositions(segment: GatewaySegment): Promise<readonly Position[]> {
+async function readPositions(
+  segment: StatusSource,
+): Promise<{ readonly positions: readonly Position[]; readonly log: LogState }> {
   const shards = Array.from({ length: segment.shards }, (_, shard) => shard);
   const records = await readShardRecords(segment, shards);
   const state = await segment.log.state();
-  return Promise.all(
+  const positions = await Promise.all(
     shards.map(async (shard) => {
       const record = records[shard]!;
       const alarm = alarmOf(shard, record, state);
@@ -95,10 +151,11 @@ async function readPositions(segment: GatewaySegment): Promise<readonly Position
       return { shard, record, lag, alarm };
     }),
   );
+  return { positions, log: state };
 }
 
 async function readShardRecords(
-  segment: GatewaySegment,
+  segment: StatusSource,
   shards: readonly number[],
 ): Promise<readonly ShardRecord[]> {
   const stored = await segment.store.read(shards.map(recordKeys.shard), 'leader');
@@ -113,7 +170,7 @@ async function readShardRecords(
   });
 }
 
-async function lagAfter(segment: GatewaySegment, shard: number, seq: number): Promise<number> {
+async function lagAfter(segment: StatusSource, shard: number, seq: number): Promise<number> {
   const last = await segment.log.lastSequenceOf(shard);
   return last <= seq ? 0 : segment.log.countAfter(shard, seq);
 }
@@ -131,10 +188,10 @@ function alarmOf(shard: number, record: ShardRecord, log: LogState): Alarm | und
   return undefined;
 }
 
-async function readMembers(segment: GatewaySegment, probeTimeoutMs: number): Promise<Members> {
+async function readMembers(segment: StatusSource, probeTimeoutMs: number): Promise<Members> {
   const ids = await segment.membership.members();
   const answers = await Promise.all(
-    ids.map(async (id) => ({ id, answer: await segment.membership.probe(id, probeTimeoutMs) })),
+    ids.map(async (id) => ({ id, answer: await segment.membership.probe(id, probeTimeoutMs, true) })),
   );
   return {
     reports: answers.flatMap(({ answer }) => (answer.kind === 'alive' ? [answer.report] : [])),

@@ -30,9 +30,10 @@ export function addDead(program: Command, io: Io): void {
     .description('list the newest dead letters')
     .option('-n, --limit <number>', 'at most so many', String(LIST_LIMIT));
   withExample(withNatsFlags(list), 'stitchwork dead list', 'stitchwork dead list --json | jq .code');
-  list.action((flags: DeadFlags) =>
-    withNats(flags, io, (door, names) => listLetters(door, names, flags, io)),
-  );
+  list.action((flags: DeadFlags) => {
+    const limit = limitOf(flags);
+    return withNats(flags, io, (door, names) => listLetters(door, names, limit, flags, io));
+  });
 
   const show = dead
     .command('show')
@@ -63,10 +64,18 @@ export function addDead(program: Command, io: Io): void {
   });
 }
 
-async function listLetters(door: NatsDoor, names: SegmentNames, flags: DeadFlags, io: Io): Promise<void> {
-  const limit = Number(flags.limit);
-  if (!Number.isSafeInteger(limit) || limit < 1)
-    throw new CommandFailure(EXIT.usage, `--limit ${flags.limit}: give a number above 0`);
+function limitOf({ limit = '' }: DeadFlags): number {
+  if (/^[1-9]\d{0,9}$/.test(limit)) return Number(limit);
+  throw new CommandFailure(EXIT.usage, `--limit ${limit}: give a number above 0`);
+}
+
+async function listLetters(
+  door: NatsDoor,
+  names: SegmentNames,
+  limit: number,
+  flags: DeadFlags,
+  io: Io,
+): Promise<void> {
   const letters = (await allLetters(door, names)).slice(-limit).reverse();
   if (flags.json) {
     for (const letter of letters) io.out(JSON.stringify(letter));
@@ -120,7 +129,7 @@ async function redriveLetters(
 /** The message as it stood in the log, for the same shard. A timer comes back as a command: only the server fires timers. */
 function originalOf(letter: DeadLetter): LogAppend {
   const payload = letter.envelope
-    ? Buffer.from(JSON.stringify(letter.envelope))
+    ? Buffer.from(JSON.stringify({ ...letter.envelope, replyTo: undefined, traceparent: undefined }))
     : Buffer.from(letter.payloadBase64 ?? '', 'base64');
   return { shard: letter.shard, source: letter.envelope?.type === 'event' ? 'ingest' : 'command', payload };
 }

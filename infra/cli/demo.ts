@@ -1,7 +1,7 @@
 // `stitchwork demo`: the whole system with real data, told and checked, in under a minute.
 import type { Command } from 'commander';
 import { CommandFailure, EXIT } from './exit.ts';
-import { withExample, withJson } from './flags.ts';
+import { logLevelOption, withExample, withJson } from './flags.ts';
 import type { Io } from './io.ts';
 
 export function addDemo(program: Command, io: Io): void {
@@ -10,7 +10,7 @@ export function addDemo(program: Command, io: Io): void {
     .description(
       'start everything in a temporary folder, send real data, tell what came of it, check it, clean up',
     )
-    .option('--log-level <level>', 'of the processes (default error)', 'error');
+    .addOption(logLevelOption('of the processes').default('error'));
   withExample(withJson(command), 'stitchwork demo');
   command.action(async (flags: { json?: boolean; logLevel: string }) => {
     const { runDemo } = await import('../demo/run-demo.ts');

@@ -1,8 +1,13 @@
 // Flags that several commands share, so that they mean the same everywhere.
 import { type Command, Option } from 'commander';
+import { LOG_LEVELS } from '../../shared/settings.ts';
 
 export function collect(value: string, previous: readonly string[] | undefined): readonly string[] {
   return [...(previous ?? []), value];
+}
+
+export function logLevelOption(description: string): Option {
+  return new Option('--log-level <level>', description).choices(LOG_LEVELS);
 }
 
 /** Flags of every command that runs a role. */
@@ -17,10 +22,7 @@ export function withRoleFlags(command: Command): Command {
     .option('-p, --port <number>', 'HTTP port, 0 for any free one (env STITCHWORK_PORT)')
     .option('--host <address>', 'address to listen on (env STITCHWORK_HOST; default 127.0.0.1)')
     .option('--data-dir <folder>', 'where data is kept (env STITCHWORK_DATA_DIR; default .stitchwork)')
-    .option(
-      '--log-level <level>',
-      'trace, debug, info, warn, error, fatal, silent (env STITCHWORK_LOG_LEVEL; default info)',
-    )
+    .addOption(logLevelOption('of the log on stderr (env STITCHWORK_LOG_LEVEL; default info)'))
     .option('--shards <number>', 'shards of a new segment, fixed for its life (default 64)')
     .option('--replicas <number>', 'copies of each stream in a NATS cluster (default 1)')
     .option('--events-max-bytes <size>', 'size limit of the event log of a segment (default 10GB)')

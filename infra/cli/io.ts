@@ -10,6 +10,10 @@ export interface Io {
   talk(line: string): void;
   /** Overwrites the last line of progress on a terminal; on a file or pipe it is a line now and then. */
   progress(line: string): void;
+  /** Whether data goes to a terminal. */
+  readonly terminal: boolean;
+  /** Puts these lines in place of everything on the terminal. */
+  redraw(lines: readonly string[]): void;
   readonly env: Env;
   readonly clock: Clock;
   readonly style: Style;
@@ -25,6 +29,8 @@ export interface Style {
 }
 
 const PROGRESS_EVERY_MS = 2000;
+/** Cursor home, erase the screen. */
+const CLEAR = '\u001b[H\u001b[2J';
 
 /** The real thing. */
 export function processIo(): Io {
@@ -50,6 +56,8 @@ export function processIo(): Io {
       lastProgressMs = nowMs;
       talk(line);
     },
+    terminal: process.stdout.isTTY === true,
+    redraw: (lines) => void process.stdout.write(`${CLEAR}${lines.join('\n')}\n`),
     env: process.env,
     clock: systemClock,
     style: styleFor(process.stdout.isTTY === true && !process.env.NO_COLOR && process.env.TERM !== 'dumb'),

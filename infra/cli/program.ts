@@ -2,9 +2,12 @@
 // some commands need (the server's parts, the config compiler) they load when they run, so that the others start fast.
 import { Command } from 'commander';
 import { packageVersion } from '../package-root.ts';
+import { addCluster } from './cluster.ts';
+import { addCompletion } from './completion.ts';
 import { addDead } from './dead.ts';
 import { addDemo } from './demo.ts';
 import { addDev } from './dev.ts';
+import { addDoctor } from './doctor.ts';
 import { describeFailure } from './exit.ts';
 import { addGateway } from './gateway.ts';
 import type { Io } from './io.ts';
@@ -32,7 +35,8 @@ export async function runCli(args: readonly string[], io: Io): Promise<number> {
   }
 }
 
-function buildProgram(io: Io): Command {
+/** Every command, ready to parse. */
+export function buildProgram(io: Io): Command {
   const program = new Command('stitchwork')
     .description('A real-time customer profile engine on NATS JetStream.')
     .version(packageVersion())
@@ -45,15 +49,18 @@ function buildProgram(io: Io): Command {
     .addHelpText('after', EXIT_CODES);
   for (const add of [
     addDev,
+    addCluster,
     addGateway,
     addWorker,
     addStatus,
+    addDoctor,
     addTail,
     addProfile,
     addValidate,
     addReplay,
     addDead,
     addDemo,
+    addCompletion,
   ]) {
     add(program, io);
   }

@@ -1,7 +1,10 @@
 // `stitchwork tail`: what passes through a segment, as it happens: events, activations or audit entries.
 import { Argument, type Command } from 'commander';
+import type { SegmentConfig } from '../../shared/contract/config/segment-config.ts';
 import type { SegmentNames } from '../../shared/contract/names.ts';
 import { parseDurationMs } from '../../shared/kernel/duration.ts';
+import { createConfigStore } from '../../shared/nats/config-store.ts';
+import type { NatsDoor } from '../../shared/nats/connect.ts';
 import {
   type FollowOptions,
   followStream,
@@ -13,9 +16,14 @@ import { CommandFailure, EXIT } from './exit.ts';
 import { withExample, withNatsFlags } from './flags.ts';
 import type { Io } from './io.ts';
 import { withNats } from './nats-context.ts';
-
-const SOURCES = ['events', 'activations', 'audit'] as const;
-type Source = (typeof SOURCES)[number];
+import {
+  compileWhere,
+  type MessageFilter,
+  messageFilter,
+  TAIL_SOURCES,
+  type TailSource,
+} from './tail-filter.ts';
+import { jsonLine, textLine } from './tail-view.ts';
 
 interface TailFlags extends ClientFlags {
   readonly json?: boolean;
@@ -23,13 +31,18 @@ interface TailFlags extends ClientFlags {
   readonly all?: boolean;
   readonly follow: boolean;
   readonly limit?: string;
+  readonly where?: string;
 }
 
 export function addTail(program: Command, io: Io): void {
   const command = program
     .command('tail')
     .description('follow events, activations or audit entries as they happen')
-    .addArgument(new Argument('[what]', 'which stream').choices(SOURCES).default('events'))
+    .addArgument(new Argument('[what]', 'which stream').choices(TAIL_SOURCES).default('events'))
+    .option(
+      '--where <condition>',
+      'only what this CEL condition holds for: over event, activation or audit, and subject, now',
+    )
     .option('--since <duration>', 'begin this long ago')
     .option('--all', 'begin with the oldest kept')
     .option('--no-follow', 'end at the end of the stream')
@@ -38,32 +51,109 @@ export function addTail(program: Command, io: Io): void {
     withNatsFlags(command),
     'stitchwork tail activations',
     'stitchwork tail events --since 5m --no-follow --json',
+    `stitchwork tail events --where 'event.name == "Order Completed" && event.properties.revenue > 100'`,
+    `stitchwork tail audit --all --where 'audit.kind == "profiles_merged"'`,
   );
-  command.action(async (what: Source, flags: TailFlags) => {
+  command.action(async (what: TailSource, flags: TailFlags) => {
     const limit = limitOf(flags);
     const sinceMs = sinceOf(flags);
-    const stop = new AbortController();
+    const condition = flags.where === undefined ? undefined : compileWhere(flags.where, what);
     const interrupted = io.interruptible();
-    interrupted.addEventListener('abort', () => stop.abort(interrupted.reason), { once: true });
     await withNats(flags, io, async (door, names) => {
+      const config = condition && what === 'events' ? await deployedConfig(door, names) : undefined;
+      const filter = condition && messageFilter(condition, what, config);
       const fromTimeMs = sinceMs === undefined ? undefined : io.clock.nowMs() - sinceMs;
-      const stream = streamOf(names, what);
-      const start = startOf(flags, fromTimeMs);
-      const messages = flags.follow
-        ? followStream(door, stream, start, stop.signal)
-        : readStream(door, stream, {});
-      let shown = 0;
-      for await (const message of messages) {
-        if (stop.signal.aborted) break;
-        if (fromTimeMs !== undefined && message.timeMs < fromTimeMs) continue;
-        if (message.payload.length === 0) continue;
-        io.out(flags.json ? jsonLine(message) : textLine(what, message, io));
-        shown += 1;
-        if (shown >= limit) break;
-      }
-      stop.abort(new Error('done'));
+      const stop = new AbortController();
+      interrupted.addEventListener('abort', () => stop.abort(interrupted.reason), { once: true });
+      if (interrupted.aborted) stop.abort(interrupted.reason);
+      const messages = open(door, streamOf(names, what), flags, fromTimeMs, stop.signal);
+      await show(messages, { what, limit, fromTimeMs, filter, json: flags.json === true }, stop, io);
+      tellFailures(filter, io);
     });
   });
+}
+
+interface Shown {
+  readonly what: TailSource;
+  readonly limit: number;
+  readonly fromTimeMs: number | undefined;
+  readonly filter: MessageFilter | undefined;
+  readonly json: boolean;
+}
+
+async function show(
+  messages: AsyncIterable<StreamMessage>,
+  { what, limit, fromTimeMs, filter, json }: Shown,
+  stop: AbortController,
+  io: Io,
+): Promise<void> {
+  let shown = 0;
+  for await (const message of messages) {
+    if (stop.signal.aborted) break;
+    if (fromTimeMs !== undefined && message.timeMs < fromTimeMs) continue;
+    if (message.payload.length === 0) continue;
+    if (filter && !filter.accepts(message)) continue;
+    io.out(json ? jsonLine(message) : textLine(what, message, io.style));
+    shown += 1;
+    if (shown >= limit) break;
+  }
+  stop.abort(new Error('done'));
+}
+
+function tellFailures(filter: MessageFilter | undefined, io: Io): void {
+  const { count, first } = filter?.failures ?? { count: 0, first: undefined };
+  if (count > 0) io.talk(`--where could not be evaluated on ${count} messages, first because: ${first}`);
+}
+
+async function* open(
+  door: NatsDoor,
+  stream: string,
+  flags: TailFlags,
+  fromTimeMs: number | undefined,
+  signal: AbortSignal,
+): AsyncIterable<StreamMessage> {
+  if (flags.follow) {
+    yield* followStream(door, stream, startOf(flags, fromTimeMs), signal);
+    return;
+  }
+  const fromSequence = fromTimeMs === undefined ? 1 : await firstSince(door, stream, fromTimeMs);
+  yield* readStream(door, stream, { fromSequence });
+}
+
+/** A sequence at or before the first message stored since a time, by bisection. */
+async function firstSince(door: NatsDoor, stream: string, timeMs: number): Promise<number> {
+  const at = async (sequence: number) => {
+    for await (const message of readStream(door, stream, { fromSequence: sequence, limit: 1 }))
+      return message;
+    return undefined;
+  };
+  let low = (await at(1))?.sequence ?? 1;
+  let step = 1;
+  // First upwards in growing steps, since where the stream ends is not known; then between the last two.
+  for (
+    let message = await at(low + step);
+    message && message.timeMs < timeMs;
+    message = await at(low + step)
+  ) {
+    low = message.sequence;
+    step *= 2;
+  }
+  let high = low + step;
+  while (high - low > 1) {
+    const middle = Math.floor((low + high) / 2);
+    const message = await at(middle);
+    if (message && message.timeMs < timeMs) low = message.sequence;
+    else high = middle;
+  }
+  return low;
+}
+
+/** The segment's config in force, if it can be read: conditions see keys as it normalizes them. */
+async function deployedConfig(door: NatsDoor, names: SegmentNames): Promise<SegmentConfig | undefined> {
+  const stored = await createConfigStore(door, names).current();
+  if (!stored) return undefined;
+  const { readSegmentText } = await import('../segment-files.ts');
+  return readSegmentText(stored.yaml).source?.config;
 }
 
 function limitOf(flags: TailFlags): number {
@@ -85,7 +175,7 @@ function startOf(flags: TailFlags, fromTimeMs: number | undefined): FollowOption
   return flags.all ? { fromSequence: 1 } : { newOnly: true };
 }
 
-function streamOf(names: SegmentNames, what: Source): string {
+function streamOf(names: SegmentNames, what: TailSource): string {
   switch (what) {
     case 'events':
       return names.eventsStream;
@@ -93,37 +183,5 @@ function streamOf(names: SegmentNames, what: Source): string {
       return names.activationsStream;
     case 'audit':
       return names.auditStream;
-  }
-}
-
-function bodyOf(message: StreamMessage): unknown {
-  const text = Buffer.from(message.payload).toString('utf8');
-  try {
-    return JSON.parse(text);
-  } catch {
-    return { unreadable: Buffer.from(message.payload).toString('base64') };
-  }
-}
-
-function jsonLine(message: StreamMessage): string {
-  const { subject, sequence, timeMs } = message;
-  return JSON.stringify({ subject, sequence, time: new Date(timeMs).toISOString(), body: bodyOf(message) });
-}
-
-function textLine(what: Source, message: StreamMessage, io: Io): string {
-  const time = io.style.dim(new Date(message.timeMs).toISOString());
-  const body = bodyOf(message) as Record<string, unknown>;
-  switch (what) {
-    case 'events': {
-      const event = body.event as { name?: string; keys?: unknown; properties?: unknown } | undefined;
-      const shown = event
-        ? `${event.name} ${JSON.stringify(event.keys)} ${JSON.stringify(event.properties)}`
-        : JSON.stringify(body);
-      return `${time} ${message.subject} ${shown}`;
-    }
-    case 'activations':
-      return `${time} ${io.style.bold(String(body.name))} profile ${body.profileId} ${JSON.stringify(body.payload)}`;
-    case 'audit':
-      return `${time} ${io.style.bold(String(body.kind))} profile ${body.profileId ?? '-'} ${JSON.stringify(body.facts)}`;
   }
 }

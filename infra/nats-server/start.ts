@@ -16,6 +16,8 @@ export interface StartOptions {
   readonly configFile?: string;
   /** In a process group of its own, so that Ctrl-C on a terminal reaches the owner only, who then stops it in order. */
   readonly ownGroup?: boolean;
+  /** A command that runs the server, such as one that enters a network namespace first. */
+  readonly launcher?: readonly string[];
 }
 
 export interface NatsServerProcess {
@@ -40,8 +42,9 @@ export async function startNatsServer(options: StartOptions): Promise<NatsServer
   const port = options.port || (await freePort(host));
   await mkdir(options.dataDir, { recursive: true });
   const config = options.configFile ?? packagePath('nats.conf');
+  const command = [...(options.launcher ?? []), options.binary];
   const args = ['-c', config, '-a', host, '-p', String(port), '-sd', options.dataDir];
-  const child = spawn(options.binary, args, {
+  const child = spawn(command[0]!, [...command.slice(1), ...args], {
     stdio: ['ignore', 'pipe', 'pipe'],
     detached: options.ownGroup === true,
   });
@@ -106,7 +109,8 @@ function answers(host: string, port: number): Promise<boolean> {
   });
 }
 
-async function freePort(host: string): Promise<number> {
+/** A port that nobody listens on now. */
+export async function freePort(host: string): Promise<number> {
   return new Promise((resolve, reject) => {
     const server = createServer();
     server.once('error', reject);

@@ -37,6 +37,12 @@ export type AlarmChange =
     }
   | { readonly kind: 'cancel'; readonly key: string };
 
+/** An answer to whoever waits for a message to be applied: sent after the commit, at most once, and kept nowhere. */
+export interface Reply {
+  readonly to: string;
+  readonly body: Uint8Array;
+}
+
 export interface Apply {
   readonly kind: 'apply';
   /** New states by record key; null removes the record. A state equal (===) to the one read is not written. */
@@ -45,6 +51,7 @@ export interface Apply {
   readonly guards: readonly string[];
   readonly outbox: readonly OutboxEntry[];
   readonly alarms: readonly AlarmChange[];
+  readonly reply?: Reply;
 }
 
 export type Decision =
@@ -70,12 +77,16 @@ export interface Actor<Parsed = unknown> {
    * the runtime guards every record that it looked at; otherwise it guards those that the decision names.
    */
   decide(message: ActorMessage, parsed: Parsed, view: RecordView): Decision;
+  /** A cheap guess at the records that `decide` will ask for next, so that many messages load in one request. */
+  foresee?(parsed: Parsed, view: RecordView): readonly string[];
   /** The stored form, versioned. */
   encode(key: string, state: unknown): Uint8Array;
   /** Reads any version ever stored. Throws when the bytes are damaged. */
   decode(key: string, bytes: Uint8Array): unknown;
   /** What is kept of a message that cannot be applied. */
   deadLetter(message: ActorMessage, reason: { code: string; message: string }): OutboxEntry;
+  /** What whoever waits for such a message is told. */
+  refusal?(message: ActorMessage, reason: { code: string; message: string }): Reply | undefined;
 }
 
 /** Nothing to do: the message is consumed and changes no record. */

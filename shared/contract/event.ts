@@ -17,9 +17,26 @@ export interface CustomerEvent {
   readonly table: string | undefined;
 }
 
+/** What a gateway that waits for an event is told once the event is committed. */
+export interface CommitReply {
+  readonly messageId: string;
+  /** The profile that the event belongs to; null when its keys identify nobody. */
+  readonly profileId: string | null;
+  /** Why the event could not be applied: it is a dead letter. */
+  readonly code?: string;
+}
+
 /** What stands in EVENTS_<seg>: JSON, so that anything that speaks NATS can read the log. */
 export type LogEnvelope =
-  | { readonly v: 1; readonly type: 'event'; readonly event: CustomerEvent }
+  | {
+      readonly v: 1;
+      readonly type: 'event';
+      readonly event: CustomerEvent;
+      /** Subject of a gateway that waits for the commit. Worth nothing once it does not wait any more. */
+      readonly replyTo?: string | undefined;
+      /** Trace context of the request that brought the event (W3C), when it is traced. */
+      readonly traceparent?: string | undefined;
+    }
   /** A timer of a profile that fired. */
   | {
       readonly v: 1;

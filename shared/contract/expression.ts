@@ -26,7 +26,21 @@ export interface ExpressionContext {
 
 export type Compiled =
   | { readonly kind: 'ok'; readonly expression: Expression; readonly type: string }
-  | { readonly kind: 'invalid'; readonly reason: string };
+  | InvalidExpression;
+
+export interface InvalidExpression {
+  readonly kind: 'invalid';
+  readonly reason: string;
+  /** Where in the source, 1-based; undefined when it cannot be told. */
+  readonly at: { readonly line: number; readonly column: number } | undefined;
+}
+
+/** A condition over other roots than those of a segment config, for tools. */
+export interface Filter {
+  evaluate(context: Readonly<Record<string, unknown>>): Evaluated;
+}
+
+export type CompiledFilter = { readonly kind: 'ok'; readonly filter: Filter } | InvalidExpression;
 
 const LIMITS = {
   maxAstNodes: 1000,
@@ -37,16 +51,23 @@ const LIMITS = {
 };
 const MISSING_CODES: ReadonlySet<unknown> = new Set(['no_such_key', 'no_such_field', 'index_out_of_bounds']);
 
+const CONFIG_ROOTS = { event: 'map', profile: 'map', keys: 'map', keys_all: 'map' } as const;
+type Roots = Readonly<Record<string, 'map' | 'string'>>;
+
 let shared: Environment | undefined;
 
 function environment(): Environment {
-  if (shared) return shared;
+  shared ??= makeEnvironment(CONFIG_ROOTS);
+  return shared;
+}
+
+function makeEnvironment(roots: Roots): Environment {
   const env = new Environment({
     enableOptionalTypes: true,
     homogeneousAggregateLiterals: false,
     limits: LIMITS,
   });
-  for (const name of ['event', 'profile', 'keys', 'keys_all']) env.registerVariable(name, 'map');
+  for (const [name, type] of Object.entries(roots)) env.registerVariable(name, type);
   env.registerVariable('now', 'google.protobuf.Timestamp');
   const arithmetic: Record<string, (a: number, b: number) => number> = {
     '+': (a, b) => a + b,
@@ -60,38 +81,71 @@ function environment(): Environment {
     env.registerOperator(`int ${operator} double`, mixed);
     env.registerOperator(`double ${operator} int`, mixed);
   }
-  shared = env;
   return env;
 }
 
 /** Compiles and type-checks an expression. */
 export function compileExpression(source: string): Compiled {
+  const compiled = compileIn(environment(), source);
+  if (compiled.kind === 'invalid') return compiled;
+  const { parsed, type } = compiled;
+  const expression = {
+    source,
+    evaluate: (context: ExpressionContext) => evaluate(parsed, context as unknown as Record<string, unknown>),
+  };
+  return { kind: 'ok', type, expression };
+}
+
+/** Compiles a condition over `roots` and `now`, which must come out as yes or no. */
+export function compileFilter(source: string, roots: Roots): CompiledFilter {
+  const compiled = compileIn(makeEnvironment(roots), source);
+  if (compiled.kind === 'invalid') return compiled;
+  const { parsed, type } = compiled;
+  if (type !== 'bool' && type !== 'dyn') {
+    return { kind: 'invalid', reason: `the result is a ${type}, not true or false`, at: undefined };
+  }
+  return { kind: 'ok', filter: { evaluate: (context) => evaluate(parsed, { ...context }) } };
+}
+
+type Parsed = (context: Record<string, unknown>) => unknown;
+
+function compileIn(
+  env: Environment,
+  source: string,
+): { readonly kind: 'ok'; readonly parsed: Parsed; readonly type: string } | InvalidExpression {
   try {
-    const parsed = environment().parse(source);
+    const parsed = env.parse(source);
     const checked = parsed.check();
-    if (!checked.valid) return { kind: 'invalid', reason: firstLine(checked.error) };
-    if (/\bmatches\s*(\/\/[^\n]*\n\s*)*\(/.test(withoutTexts(source))) {
-      return {
-        kind: 'invalid',
-        reason: 'matches() is not supported yet; use startsWith, endsWith, contains or ==',
-      };
+    if (!checked.valid) return invalid(source, checked.error);
+    const matches = /\bmatches\s*(\/\/[^\n]*\n\s*)*\(/.exec(withoutTexts(source));
+    if (matches) {
+      const reason = 'matches() is not supported yet; use startsWith, endsWith, contains or ==';
+      return { kind: 'invalid', reason, at: placeOf(source, matches.index) };
     }
-    const type = String(checked.type);
-    return { kind: 'ok', type, expression: { source, evaluate: (context) => evaluate(parsed, context) } };
+    return { kind: 'ok', parsed, type: String(checked.type) };
   } catch (error) {
-    return { kind: 'invalid', reason: firstLine(error) };
+    return invalid(source, error);
   }
 }
 
-function evaluate(
-  parsed: (context: Record<string, unknown>) => unknown,
-  context: ExpressionContext,
-): Evaluated {
+function invalid(source: string, error: unknown): InvalidExpression {
+  const range = error instanceof Error && 'range' in error ? error.range : undefined;
+  const start = typeof range === 'object' && range !== null && 'start' in range ? range.start : undefined;
+  const at = typeof start === 'number' ? placeOf(source, start) : undefined;
+  return { kind: 'invalid', reason: firstLine(error), at };
+}
+
+function placeOf(source: string, offset: number): { readonly line: number; readonly column: number } {
+  const before = source.slice(0, offset).split('\n');
+  return { line: before.length, column: before.at(-1)!.length + 1 };
+}
+
+function evaluate(parsed: Parsed, context: Record<string, unknown>): Evaluated {
   // A missing field is an exception of the library, and usual: its stack trace would cost more than everything else.
   const { stackTraceLimit } = Error;
   Error.stackTraceLimit = 0;
   try {
-    return { kind: 'value', value: plain(parsed(context as unknown as Record<string, unknown>)) };
+    return { kind: 'value', value: plain(parsed(context)) };
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? error.code : undefined;
     if (MISSING_CODES.has(code)) return { kind: 'missing' };
@@ -131,9 +185,24 @@ function plainObject(value: object): unknown {
   return Object.fromEntries(Object.entries(value).map(([key, part]) => [key, plain(part)]));
 }
 
-/** The expression without its string literals. */
+/** The expression with its string literals emptied, everything else in its place. */
 function withoutTexts(source: string): string {
-  return source.replace(/r?("""[\s\S]*?"""|'''[\s\S]*?'''|"(\\.|[^"\\])*"|'(\\.|[^'\\])*')/g, "''");
+  const text = /r?("""[\s\S]*?"""|'''[\s\S]*?'''|"(\\.|[^"\\])*"|'(\\.|[^'\\])*')/g;
+  return source.replace(text, (literal) => `'${' '.repeat(literal.length - 2)}'`);
+}
+
+const NAME_CONDITION = /^\s*event\.name\s*==\s*("[^"\\]*"|'[^'\\]*')\s*(&&|$)/;
+
+/**
+ * The event name without which a condition cannot hold: `event.name == "x"`, alone (`isAll`) or followed by `&&`.
+ * Undefined when it does not begin so, or may hold otherwise.
+ */
+export function requiredEventName(
+  source: string,
+): { readonly eventName: string; readonly isAll: boolean } | undefined {
+  const match = NAME_CONDITION.exec(source);
+  if (!match || /\|\||\?/.test(withoutTexts(source))) return undefined;
+  return { eventName: match[1]!.slice(1, -1), isAll: match[2] === '' };
 }
 
 /** Which fields of a root an expression names: `profile.views` names `views` of `profile`. */

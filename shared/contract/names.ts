@@ -7,6 +7,11 @@ export const DEFAULT_SHARDS = 64;
 export const EVENT_SOURCES = ['ingest', 'timer', 'command', 'batch'] as const;
 export type EventSource = (typeof EVENT_SOURCES)[number];
 
+/** The source that a token of an event's subject names. */
+export function sourceOf(token: string | undefined): EventSource {
+  return EVENT_SOURCES.find((source) => source === token) ?? 'ingest';
+}
+
 /** Longest key value, in bytes, that stands in a subject as itself; a longer one stands as its hash. */
 const KEY_VALUE_BYTES_MAX = 120;
 

@@ -1,5 +1,5 @@
 // Hash functions with fixed, documented results: what they return is stored, so they never change.
-import { createHash, createHmac } from 'node:crypto';
+import { hash as hashOnce } from 'node:crypto';
 
 /** FNV-1a over UTF-8, 32 bits, followed by MurmurHash3's finalizer so that low bits are well mixed. */
 export function hash32(text: string): number {
@@ -13,17 +13,18 @@ export function hash32(text: string): number {
   return h >>> 0;
 }
 
+/** SHA-256, 32 bytes. */
+export function sha256(data: string | Uint8Array): Buffer {
+  return hashOnce('sha256', data, 'buffer');
+}
+
 /** SHA-256 as base64url without padding, cut to `length` characters (6 bits each; 43 is the whole digest). */
 export function sha256Base64Url(data: string | Uint8Array, length = 43): string {
-  return createHash('sha256').update(data).digest('base64url').slice(0, length);
+  return hashOnce('sha256', data, 'base64url').slice(0, length);
 }
 
 export function sha256Hex(data: string | Uint8Array): string {
-  return createHash('sha256').update(data).digest('hex');
-}
-
-export function hmacSha256Base64Url(key: string | Uint8Array, data: string): string {
-  return createHmac('sha256', key).update(data).digest('base64url');
+  return hashOnce('sha256', data, 'hex');
 }
 
 /**
@@ -31,7 +32,7 @@ export function hmacSha256Base64Url(key: string | Uint8Array, data: string): str
  * the same inputs give the same id, so that a decision that is made again names the same profile.
  */
 export function uuidV7From(timeMs: number, entropy: string): string {
-  const bytes = createHash('sha256').update(entropy).digest().subarray(0, 16);
+  const bytes = sha256(entropy).subarray(0, 16);
   bytes.writeUIntBE(timeMs, 0, 6);
   bytes[6] = 0x70 | (bytes[6]! & 0x0f);
   bytes[8] = 0x80 | (bytes[8]! & 0x3f);

@@ -51,13 +51,14 @@ export async function connectNats(options: {
   let nc: NatsConnection;
   try {
     nc = await connect({
-      servers: options.url.split(','),
+      servers: options.url.split(',').map((url) => url.trim()),
       name: options.name,
       noAsyncTraces: true,
       maxReconnectAttempts: -1,
       reconnectTimeWait: RECONNECT_WAIT_MS,
       reconnectJitter: RECONNECT_WAIT_MS,
-      pingInterval: 5000,
+      // A server that is cut off says nothing: it is given up after the second ping without an answer.
+      pingInterval: 2000,
       maxPingOut: 2,
       timeout: 5000,
     });

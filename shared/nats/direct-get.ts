@@ -45,7 +45,7 @@ async function readChunk(
     const removed = hdrs.has('KV-Operation');
     const subject = hdrs.get('Nats-Subject');
     seen.add(subject);
-    onMessage(subject, Number(hdrs.get('Nats-Sequence')), Uint8Array.from(msg.data), removed);
+    onMessage(subject, Number(hdrs.get('Nats-Sequence')), new Uint8Array(msg.data), removed);
     return 'more';
   };
   const body = JSON.stringify({ multi_last: subjects });

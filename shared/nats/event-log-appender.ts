@@ -9,7 +9,7 @@ import { type Random, randomToken, systemRandom } from '../kernel/random.ts';
 import type { AppendOutcome, EventLogAppender, LogAppend } from '../ports/event-log.ts';
 import { type BatchAnswer, type BatchMessage, publishBatch } from './atomic-batch.ts';
 import type { HeaderList, NatsDoor } from './connect.ts';
-import { readLogState } from './event-log-reader.ts';
+import { readLogState } from './log-state.ts';
 
 export interface AppenderOptions {
   readonly lingerMs?: number;
@@ -30,6 +30,8 @@ const FULL_SHARE = 0.95;
 const USAGE_INTERVAL_MS = 1000;
 
 const ERROR = { duplicate: 10201, tooManyBatches: 10210, incomplete: 10176 } as const;
+/** The same message id is on its way to the replicas: whether it is stored is not known yet. */
+const IN_PROCESS = 10158;
 /** Maximum messages or bytes of the stream, or of its server, reached. */
 const FULL_CODES = new Set([10023, 10028, 10047, 10077, 10122]);
 
@@ -200,6 +202,7 @@ function settle(answer: BatchAnswer, sentBefore: boolean): AppendOutcome | undef
     case 'error':
       if (answer.errCode === ERROR.duplicate) return { kind: 'stored' };
       if (answer.errCode === ERROR.tooManyBatches || answer.errCode === ERROR.incomplete) return undefined;
+      if (answer.errCode === IN_PROCESS) return undefined;
       if (FULL_CODES.has(answer.errCode)) {
         // What was sent before without an answer may have been stored while there was still room.
         return sentBefore ? { kind: 'unknown', reason: answer.description } : { kind: 'full' };

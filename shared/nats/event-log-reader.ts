@@ -1,16 +1,22 @@
-// Reads the event log: state and single messages from the leader, shards by hand-written pull consumers.
-import type { EventSource, SegmentNames } from '../contract/names.ts';
-import { EVENT_SOURCES } from '../contract/names.ts';
+// Reads the event log: state and single messages from the leader, shards by a consumer that they share.
+import { DEFAULT_SHARDS, type SegmentNames, sourceOf } from '../contract/names.ts';
 import { StitchworkError } from '../kernel/errors.ts';
-import type { EventLogReader, LogMessage, LogState } from '../ports/event-log.ts';
+import type { EventLogReader, LogMessage } from '../ports/event-log.ts';
 import type { NatsDoor } from './connect.ts';
-import { callApi, getMessage, streamInfo } from './jetstream-api.ts';
-import { PullReader } from './pull-reader.ts';
+import { callApi, getMessage } from './jetstream-api.ts';
+import { readLogState } from './log-state.ts';
+import { SharedReader } from './shared-reader.ts';
 
-export function createEventLogReader(door: NatsDoor, names: SegmentNames): EventLogReader {
+/** `shards`: how many the segment has. */
+export function createEventLogReader(
+  door: NatsDoor,
+  names: SegmentNames,
+  shards = DEFAULT_SHARDS,
+): EventLogReader {
+  const reader = new SharedReader(door, names, shards);
   const stream = names.eventsStream;
   return {
-    state: () => readLogState(door, names),
+    state: (atLeast) => readLogState(door, names, atLeast),
     async messageAt(sequence) {
       const message = await getMessage(door, stream, { seq: sequence }, 'LOG_UNAVAILABLE');
       if (!message) return undefined;
@@ -21,33 +27,14 @@ export function createEventLogReader(door: NatsDoor, names: SegmentNames): Event
       return (await getMessage(door, stream, query, 'LOG_UNAVAILABLE'))?.sequence ?? 0;
     },
     countAfter: (shard, afterSequence) => countAfter(door, names, shard, afterSequence),
-    open: (shard, afterSequence, onReadable) => new PullReader(door, names, shard, afterSequence, onReadable),
+    open: (shard, afterSequence, onReadable) => reader.open(shard, afterSequence, onReadable),
   };
 }
 
-/** Throws LOG_UNAVAILABLE. */
-export async function readLogState(door: NatsDoor, names: SegmentNames): Promise<LogState> {
-  const info = await streamInfo(door, names.eventsStream, 'LOG_UNAVAILABLE');
-  if (!info) throw new StitchworkError('LOG_UNAVAILABLE', `there is no stream ${names.eventsStream}`);
-  const { messages, bytes, first_seq, last_seq } = info.state;
-  const firstSequence = messages === 0 ? last_seq + 1 : first_seq;
-  const bytesMax = Number(info.config.max_bytes ?? -1);
-  return { createdAt: info.created, firstSequence, lastSequence: last_seq, messages, bytes, bytesMax };
-}
-
 /** A stored message as the log's users know it: shard and source are tokens of the subject. */
-export function logMessage(
-  subject: string,
-  sequence: number,
-  timeMs: number,
-  payload: Uint8Array,
-): LogMessage {
+function logMessage(subject: string, sequence: number, timeMs: number, payload: Uint8Array): LogMessage {
   const tokens = subject.split('.');
   return { shard: Number(tokens[2]), source: sourceOf(tokens[3]), sequence, timeMs, payload };
-}
-
-function sourceOf(token: string | undefined): EventSource {
-  return EVENT_SOURCES.find((source) => source === token) ?? 'ingest';
 }
 
 /** The server counts when a consumer is made: an ephemeral one, gone at once. */

@@ -36,6 +36,11 @@ export interface RawMessage {
 }
 
 export const NO_MESSAGE = 10037;
+/**
+ * For requests that are asked again: while a stream has no leader nobody answers, and the new leader does not know of what
+ * was asked before its time.
+ */
+export const LEADER_TIMEOUT_MS = 2000;
 
 /**
  * STREAM.MSG.GET from the leader: by `seq`, `last_by_subj` (wildcards allowed) or `next_by_subj`. Undefined when there is
@@ -47,7 +52,7 @@ export async function getMessage(
   query: Readonly<Record<string, unknown>>,
   unavailable: 'LOG_UNAVAILABLE' | 'STORE_UNAVAILABLE',
 ): Promise<RawMessage | undefined> {
-  const answer = await callApi(door, `STREAM.MSG.GET.${stream}`, query);
+  const answer = await callApi(door, `STREAM.MSG.GET.${stream}`, query, LEADER_TIMEOUT_MS);
   if (answer.kind === 'none')
     throw new StitchworkError(unavailable, `${stream} gives no answer: ${answer.reason}`);
   if (answer.kind === 'error') {
@@ -87,8 +92,9 @@ export async function streamInfo(
   door: NatsDoor,
   stream: string,
   unavailable: 'LOG_UNAVAILABLE' | 'STORE_UNAVAILABLE',
+  timeoutMs?: number,
 ): Promise<StreamState | undefined> {
-  const answer = await callApi(door, `STREAM.INFO.${stream}`);
+  const answer = await callApi(door, `STREAM.INFO.${stream}`, undefined, timeoutMs);
   if (answer.kind === 'ok') return answer.body as unknown as StreamState;
   if (answer.kind === 'error' && answer.error.err_code === 10059) return undefined;
   const reason = answer.kind === 'error' ? answer.error.description : answer.reason;

@@ -8,6 +8,8 @@ import type { NatsDoor } from './connect.ts';
 import { callApi } from './jetstream-api.ts';
 
 const HEARTBEAT_MS = 1000;
+/** Payload of a probe that asks for everything; an empty one asks for liveness and ownership. */
+const DETAILED = 'detailed';
 
 export function createMembership(
   door: NatsDoor,
@@ -36,8 +38,8 @@ export function createMembership(
       stop = undefined;
     },
     members: () => readMembers(door, names),
-    async probe(id, timeoutMs) {
-      const reply = await door.request(names.probeSubject(id), '', { timeoutMs });
+    async probe(id, timeoutMs, detailed = false) {
+      const reply = await door.request(names.probeSubject(id), detailed ? DETAILED : '', { timeoutMs });
       if (reply.kind === 'no_responders') return { kind: 'gone' };
       if (reply.kind !== 'reply') return { kind: 'silent' };
       return { kind: 'alive', report: reply.msg.json<MemberReport>() };
@@ -46,10 +48,14 @@ export function createMembership(
   };
 }
 
-function answerProbes(door: NatsDoor, subject: string, report: () => MemberReport): Subscription {
+function answerProbes(
+  door: NatsDoor,
+  subject: string,
+  report: (detailed?: boolean) => MemberReport,
+): Subscription {
   return door.nc.subscribe(subject, {
     callback: (error, msg) => {
-      if (!error) msg.respond(JSON.stringify(report()));
+      if (!error) msg.respond(JSON.stringify(report(msg.string() === DETAILED)));
     },
   });
 }

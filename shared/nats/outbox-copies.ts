@@ -4,6 +4,7 @@ import { StitchworkError } from '../kernel/errors.ts';
 import type { CopyName, CopyState, OutboxCopies } from '../ports/outbox-copies.ts';
 import type { NatsDoor } from './connect.ts';
 import { callApi, getMessage, rawHeader, type StreamState, streamInfo } from './jetstream-api.ts';
+import { whileBehind } from './leader-lag.ts';
 
 const NS = 1e6;
 const COPIES: readonly CopyName[] = ['activations', 'audit', 'dead', 'timers'];
@@ -11,8 +12,10 @@ const COPIES: readonly CopyName[] = ['activations', 'audit', 'dead', 'timers'];
 export function createOutboxCopies(door: NatsDoor, names: SegmentNames): OutboxCopies {
   return {
     states: () => Promise.all(COPIES.map((name) => stateOf(door, names, name))),
-    async originSequence() {
-      return (await info(door, names.profilesStream)).state.last_seq;
+    async originSequence(atLeast = 0) {
+      const look = () => info(door, names.profilesStream);
+      const { state } = await whileBehind(look, (found) => found.state.last_seq, atLeast);
+      return state.last_seq;
     },
     async restart(name) {
       const stream = targetOf(names, name).stream;

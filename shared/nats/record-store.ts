@@ -13,6 +13,7 @@ const COMMIT_TIMEOUT_MS = 5000;
 const MARKER_TTL = '1h';
 const EXPECT = 'Nats-Expected-Last-Subject-Sequence';
 const EMPTY = new Uint8Array();
+const UNAVAILABLE = 503;
 
 const ERROR = {
   wrongLastSequence: 10071,
@@ -46,6 +47,9 @@ export function createRecordStore(door: NatsDoor, names: SegmentNames): RecordSt
         case 'none':
           return { kind: 'unknown', reason: answer.reason };
         case 'error':
+          // A leader that loses its followers says so for what it has passed on already.
+          if (answer.status === UNAVAILABLE && !FULL_CODES.has(answer.errCode))
+            return { kind: 'unknown', reason: answer.description };
           return outcomeOf(answer.errCode, answer.description);
         default:
           return unreachable(answer);
@@ -58,7 +62,8 @@ function outcomeOf(errCode: number, description: string): CommitOutcome {
   if (errCode === ERROR.wrongLastSequence) {
     return { kind: 'conflict', sequence: Number(/: (\d+)$/.exec(description)?.[1] ?? 0) };
   }
-  if (errCode === ERROR.inFlight) return { kind: 'conflict', sequence: 0 };
+  // Another write of one of these records is on its way to the replicas: whether it is stored is not known yet.
+  if (errCode === ERROR.inFlight) return { kind: 'busy', reason: `${errCode} ${description}` };
   if (errCode === ERROR.tooManyBatches || errCode === ERROR.incomplete)
     return { kind: 'busy', reason: description };
   const code = FULL_CODES.has(errCode) ? 'FULL' : String(errCode);

@@ -43,6 +43,10 @@ export const SHARDS_METADATA = 'stitchwork.shards';
 const DAY_MS = 86_400_000;
 const NS = 1e6;
 const STREAM_NAME_IN_USE = 10058;
+/** Too few servers for the copies, and a server that is in no cluster. */
+const NO_PEERS = 10005;
+const NOT_CLUSTERED = 10074;
+const UNAVAILABLE = 503;
 
 /** Everything that a segment needs, in the order in which it must be made. */
 export function describeTopology(names: SegmentNames, options: TopologyOptions): Topology {
@@ -206,6 +210,8 @@ function differences(spec: StreamSpec, found: Readonly<Record<string, unknown>>)
   for (const [field, wanted] of Object.entries({ ...spec.config, ...FORBIDDEN })) {
     if (field === 'description') continue;
     const value = found[field] ?? emptyOf(wanted);
+    // More copies than asked for are kept: a role that was started without the flag must not take any away.
+    if (field === 'num_replicas' && Number(value) > Number(wanted)) continue;
     if (!matches(wanted, value)) list.push({ stream: spec.name, field, wanted, found: value });
   }
   return list;
@@ -249,7 +255,7 @@ async function create(door: NatsDoor, spec: StreamSpec): Promise<boolean> {
   const answer = await callApi(door, `STREAM.CREATE.${spec.name}`, { name: spec.name, ...spec.config });
   if (answer.kind === 'ok') return true;
   if (answer.kind === 'error' && answer.error.err_code === STREAM_NAME_IN_USE) return false;
-  throw failed(spec.name, answer);
+  throw failed(spec, answer);
 }
 
 /** Updates a stream to its description, keeping what the description does not speak of. */
@@ -258,14 +264,23 @@ async function update(
   spec: StreamSpec,
   found: Readonly<Record<string, unknown>>,
 ): Promise<void> {
-  const config = { ...found, ...spec.config, ...FORBIDDEN, name: spec.name };
+  const num_replicas = Math.max(Number(found.num_replicas ?? 1), Number(spec.config.num_replicas ?? 1));
+  const config = { ...found, ...spec.config, ...FORBIDDEN, num_replicas, name: spec.name };
   const answer = await callApi(door, `STREAM.UPDATE.${spec.name}`, config);
-  if (answer.kind !== 'ok') throw failed(spec.name, answer);
+  if (answer.kind !== 'ok') throw failed(spec, answer);
 }
 
-function failed(stream: string, answer: Exclude<ApiAnswer, { kind: 'ok' }>): StitchworkError {
-  if (answer.kind === 'none') return new StitchworkError('LOG_UNAVAILABLE', `${stream}: ${answer.reason}`);
-  return new StitchworkError('TOPOLOGY_MISMATCH', `${stream}: ${answer.error.description}`);
+function failed({ name, config }: StreamSpec, answer: Exclude<ApiAnswer, { kind: 'ok' }>): StitchworkError {
+  if (answer.kind === 'none') return new StitchworkError('LOG_UNAVAILABLE', `${name}: ${answer.reason}`);
+  const { code, err_code, description } = answer.error;
+  if (code === UNAVAILABLE) return new StitchworkError('LOG_UNAVAILABLE', `${name}: ${description}`);
+  if (err_code !== NO_PEERS && err_code !== NOT_CLUSTERED)
+    return new StitchworkError('TOPOLOGY_MISMATCH', `${name}: ${description}`);
+  const copies = config.num_replicas;
+  return new StitchworkError(
+    'LOG_UNAVAILABLE',
+    `${name} is to have ${copies} copies, for which ${copies} servers of one cluster must be running (${description}). Start those that are missing, or ask for fewer --replicas`,
+  );
 }
 
 function json(value: unknown): string {

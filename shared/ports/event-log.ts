@@ -40,8 +40,11 @@ export interface ShardReader {
 }
 
 export interface EventLogReader {
-  /** From the leader. Throws LOG_UNAVAILABLE. */
-  state(): Promise<LogState>;
+  /**
+   * From the leader. One that ends before `atLeast` is given a moment to catch up with what its followers have delivered.
+   * Throws LOG_UNAVAILABLE.
+   */
+  state(atLeast?: number): Promise<LogState>;
   /** The message at a sequence (leader), undefined when it is gone. Throws LOG_UNAVAILABLE. */
   messageAt(sequence: number): Promise<LogMessage | undefined>;
   /** Sequence of the shard's newest message (leader), 0 when it has none. Throws LOG_UNAVAILABLE. */
@@ -50,7 +53,7 @@ export interface EventLogReader {
   countAfter(shard: number, afterSequence: number): Promise<number>;
   /**
    * Reads a shard from `afterSequence + 1` on: every message once, in order, through reconnects and server restarts,
-   * with a bounded buffer. `onReadable` is called when there is something new to take, or a fault.
+   * with a bounded buffer. A shard has one reader at a time. `onReadable` is called when there is something new to take, or a fault.
    */
   open(shard: number, afterSequence: number, onReadable: () => void): ShardReader;
 }

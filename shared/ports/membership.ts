@@ -12,6 +12,32 @@ export interface MemberReport {
   /** When the last commit of each owned shard succeeded, ms. */
   readonly lastCommitAtMs: Readonly<Record<number, number>>;
   readonly configVersion: number;
+  /** Only in the answer to a detailed probe, of a worker that can tell. */
+  readonly activity?: WorkerActivity;
+}
+
+/** What a worker has been doing, for people who look. Counts are since its start. */
+export interface WorkerActivity {
+  readonly conflicts: number;
+  /** Shards lost to another owner. */
+  readonly fences: number;
+  readonly unknownOutcomes: number;
+  readonly deadLetters: number;
+  /** Over the last seconds. */
+  readonly commitsPerSecond: number;
+  readonly eventsPerSecond: number;
+  /** Records in memory. */
+  readonly residents: { readonly count: number; readonly bytes: number };
+  /** Records written most and conflicting most in the last minutes, most first. */
+  readonly hotWrites: readonly HotRecord[];
+  readonly hotConflicts: readonly HotRecord[];
+}
+
+export interface HotRecord {
+  /** Record key; a stitching key's value is not in it. */
+  readonly record: string;
+  /** At least so often. */
+  readonly count: number;
 }
 
 export type ProbeAnswer =
@@ -23,12 +49,13 @@ export type ProbeAnswer =
 
 export interface Membership {
   /** Starts heartbeats and answers probes with `report()`. */
-  join(id: string, report: () => MemberReport): Promise<void>;
+  join(id: string, report: (detailed?: boolean) => MemberReport): Promise<void>;
   /** Stops both, so that others see the member gone at once. */
   leave(): Promise<void>;
   /** Ids with a live heartbeat, own id included while joined. Throws STORE_UNAVAILABLE. */
   members(): Promise<readonly string[]>;
-  probe(id: string, timeoutMs: number): Promise<ProbeAnswer>;
+  /** Asks a member. `detailed` asks for what it has been doing as well. */
+  probe(id: string, timeoutMs: number, detailed?: boolean): Promise<ProbeAnswer>;
   /** Calls back after each reconnection to the server. Returns a function that stops it. */
   onReconnect(callback: () => void): () => void;
 }

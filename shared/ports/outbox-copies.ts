@@ -19,8 +19,11 @@ export interface CopyState {
 export interface OutboxCopies {
   /** State of every copy. Throws STORE_UNAVAILABLE. */
   states(): Promise<readonly CopyState[]>;
-  /** Last sequence of the profile bucket (leader). */
-  originSequence(): Promise<number>;
+  /**
+   * Last sequence of the profile bucket (leader). One that ends before `atLeast` is given a moment to catch up with its
+   * followers, from which a copy may have been fed.
+   */
+  originSequence(atLeast?: number): Promise<number>;
   /** Makes the server set the source up anew, at once (CRASH G3). Copies nothing twice and loses nothing. */
   restart(name: CopyName): Promise<void>;
   /** Removes from the bucket the outbox messages of this copy with a sequence up to `upTo`. */

@@ -1,22 +1,41 @@
 // What a worker tells of itself: one function an event, low-cardinality labels. The pure core never sees it.
+import type { ActorMessage } from '../contract/actor.ts';
+
+export interface CommittedBatch {
+  readonly commitId: string;
+  readonly messages: number;
+  readonly writes: number;
+  readonly bytes: number;
+  readonly durationMs: number;
+  readonly shards: number;
+  /** The log messages that it applied. */
+  readonly applied: readonly ActorMessage[];
+  /** Keys of the data records that it wrote. */
+  readonly records: Iterable<string>;
+}
+
+export interface SetAside {
+  readonly shard: number;
+  readonly sequence: number;
+  readonly code: string;
+  readonly message: string;
+  readonly commitId: string;
+  /** The message as it stood in the log. */
+  readonly payload: Uint8Array;
+}
 
 export interface WorkerTelemetry {
   /** A micro-batch is durable. */
-  committed(batch: {
-    messages: number;
-    writes: number;
-    bytes: number;
-    durationMs: number;
-    shards: number;
-  }): void;
-  conflict(record: { key: string; kind: 'shard' | 'data' }): void;
+  committed(batch: CommittedBatch): void;
+  /** `key` is empty when the store did not tell which record had changed. */
+  conflict(record: { key: string; kind: 'shard' | 'data'; commitId: string }): void;
   fenced(shard: number): void;
-  unknownOutcome(attempt: number): void;
+  unknownOutcome(attempt: number, commitId: string): void;
   /** How an unknown outcome ended. */
-  resolved(outcome: 'committed' | 'not_committed' | 'fenced'): void;
-  busy(reason: string): void;
-  refused(code: string, reason: string): void;
-  deadLettered(letter: { shard: number; sequence: number; code: string; message: string }): void;
+  resolved(outcome: 'committed' | 'not_committed' | 'fenced', commitId: string): void;
+  busy(reason: string, commitId: string): void;
+  refused(code: string, reason: string, commitId: string): void;
+  deadLettered(letter: SetAside): void;
   claimed(shard: number, epoch: number): void;
   released(shard: number): void;
   halted(shard: number, code: string, reason: string): void;

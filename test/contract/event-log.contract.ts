@@ -214,14 +214,14 @@ export function eventLogContract(name: string, make: () => Promise<EventLogWorld
 
       it('is silent once closed', async () => {
         const got = new Collector(world.log, 0);
-        const other = new Collector(world.log, 0);
         await append(message(0, 'a'));
         await got.until(1);
         got.close();
         await append(message(0, 'b'));
-        await other.until(2);
+        const next = new Collector(world.log, 0);
+        await next.until(2);
         expect(got.texts).toEqual(['a']);
-        other.close();
+        next.close();
       });
     });
   });

@@ -2,6 +2,7 @@
 // `CRASH_SEED` plays a schedule again, `CRASH_KEEP=1` keeps the folder with logs and data.
 import { expect, it } from 'vitest';
 import { type CrashOptions, runCrash } from './harness.ts';
+import { singleServer } from './single-server-scenario.ts';
 
 const SHORT_SECONDS = 20;
 const env = process.env;
@@ -19,7 +20,7 @@ it(
   async () => {
     const again = `CRASH_SEED=${options.seed} CRASH_SECONDS=${seconds} npx vitest run test/crash/crash.test.ts`;
     console.log(`crash test: ${again}`);
-    const { violations, report, evidence } = await runCrash(options);
+    const { violations, report, evidence } = await runCrash(singleServer, options);
     if (report) console.log(JSON.stringify(report, null, 1));
     if (violations.length > 0) console.error(`${evidence}\n${violations.join('\n')}\nagain: ${again}`);
     expect(violations, again).toEqual([]);

@@ -5,6 +5,8 @@ import { type Random, randomBelow, seededRandom } from '../../shared/kernel/rand
 import type { CommitPhase } from '../../shared/ports/worker-telemetry.ts';
 import type { Canary } from './canary.ts';
 import { type Fleet, readPhase, type Slot } from './fleet.ts';
+import type { Struck } from './report.ts';
+import type { SingleServer } from './single-server.ts';
 
 export interface Fault {
   readonly kind: 'kill worker' | 'pause worker' | 'kill nats-server' | 'kill gateway';
@@ -18,12 +20,6 @@ export interface Fault {
   readonly awayMs: number;
   /** The next fault comes without waiting for recovery. */
   readonly overlap: boolean;
-}
-
-export interface Struck {
-  readonly fault: Fault;
-  /** From the fault (of the server: from its restart) until every shard has applied an event that came after it. */
-  recoveryMs: number | undefined;
 }
 
 type Card = Pick<Fault, 'kind' | 'aim'> & { readonly crashAt?: CommitPhase };
@@ -82,10 +78,10 @@ function shuffled<T>(cards: readonly T[], random: Random): T[] {
 }
 
 /** Strikes once and, unless the fault says otherwise, waits until all works again. */
-export async function strike(fleet: Fleet, canary: Canary, fault: Fault): Promise<Struck> {
-  const struck: Struck = { fault, recoveryMs: undefined };
+export async function strike(fleet: Fleet<SingleServer>, canary: Canary, fault: Fault): Promise<Struck> {
+  let recoveryMs: number | undefined;
   const recover = async () => {
-    if (!fault.overlap) struck.recoveryMs = await canary.untilAllShardsWork();
+    if (!fault.overlap) recoveryMs = await canary.untilAllShardsWork();
   };
   switch (fault.kind) {
     case 'kill gateway':
@@ -101,13 +97,13 @@ export async function strike(fleet: Fleet, canary: Canary, fault: Fault): Promis
       break;
     case 'kill nats-server':
       await aimAt(fleet.workers[fault.victim]!, fault.aim);
-      await fleet.killNats();
+      await fleet.servers.kill();
       await delay(fault.awayMs);
-      await fleet.startNats();
+      await fleet.servers.start();
       await recover();
       break;
   }
-  return struck;
+  return { fault, recoveryMs };
 }
 
 /** Kills it, and lets it kill itself once more at a step of its next life. */

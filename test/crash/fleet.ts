@@ -1,11 +1,9 @@
-// The processes of the crash test: one nats-server, gateways and workers, each on a port and in files of its own, killed
-// and started again by the schedule of faults. A process that ends without being asked to is a finding.
+// The processes of the crash test: servers of some kind, gateways and workers, each on a port and in files of its own,
+// killed and started again by the schedule of faults. A process that ends without being asked to is a finding.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, existsSync, openSync, readFileSync, readSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
-import { resolveNatsServer } from '../../infra/nats-server/resolve.ts';
-import { startNatsServer } from '../../infra/nats-server/start.ts';
+import { freePort } from '../../infra/nats-server/start.ts';
 import type { CommitPhase } from '../../shared/ports/worker-telemetry.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
@@ -45,11 +43,40 @@ interface Life {
   readonly ended: Promise<End>;
 }
 
+/** The NATS side of a fleet. */
+export interface Servers {
+  /** As `--nats-url` takes it. */
+  readonly url: string;
+  start(): Promise<void>;
+  /** Ends everything, however it can. */
+  destroy(): Promise<void>;
+}
+
+/** Where a process runs: the address it listens on, and a command that brings it there. */
+export interface Spot {
+  readonly host: string;
+  readonly launcher: readonly string[];
+}
+
+export interface FleetOptions<S extends Servers> {
+  readonly folder: string;
+  readonly servers: S;
+  readonly gateways: number;
+  readonly workers: number;
+  /** Flags of every process beside those that all fleets have. */
+  readonly flags?: readonly string[];
+  /** By name of the slot; this machine's own network unless given. */
+  readonly spots?: Readonly<Record<string, Spot>>;
+}
+
+const HERE: Spot = { host: '127.0.0.1', launcher: [] };
+
 /** One place for a process: same port and role over all its lives. */
 export class Slot {
   readonly name: string;
   readonly role: Role;
   readonly port: number;
+  readonly #spot: Spot;
   readonly #fleet: Fleet;
   /** Hook for the next life only. */
   #nextCrashAt: string | undefined;
@@ -61,13 +88,14 @@ export class Slot {
 
   constructor(fleet: Fleet, name: string, role: Role, port: number) {
     this.#fleet = fleet;
+    this.#spot = fleet.spotOf(name);
     this.name = name;
     this.role = role;
     this.port = port;
   }
 
   get url(): string {
-    return `http://127.0.0.1:${this.port}`;
+    return `http://${this.#spot.host}:${this.port}`;
   }
 
   get pid(): number | undefined {
@@ -162,7 +190,8 @@ export class Slot {
     const crashAt = this.#nextCrashAt;
     this.#nextCrashAt = undefined;
     const log = openSync(this.logFile(number), 'w');
-    const child = spawn(process.execPath, this.#arguments(), {
+    const command = [...this.#spot.launcher, process.execPath];
+    const child = spawn(command[0]!, [...command.slice(1), ...this.#arguments()], {
       cwd: this.#fleet.folder,
       stdio: ['ignore', log, log],
       env: this.#environment(crashAt),
@@ -175,8 +204,9 @@ export class Slot {
   }
 
   #arguments(): string[] {
-    const { natsUrl } = this.#fleet;
-    const common = ['--config', CONFIG, '--nats-url', natsUrl, '--port', String(this.port)];
+    const { servers, flags } = this.#fleet;
+    const address = ['--host', this.#spot.host, '--port', String(this.port)];
+    const common = ['--config', CONFIG, '--nats-url', servers.url, ...address, ...flags];
     return [MAIN, this.role, ...common, '--log-level', this.role === 'worker' ? 'trace' : 'debug'];
   }
 
@@ -218,44 +248,38 @@ function howEnded(life: Life, signal: NodeJS.Signals | null): End['how'] {
   return life.ready ? 'unasked' : 'start-failed';
 }
 
-export class Fleet {
+export class Fleet<S extends Servers = Servers> {
   readonly folder: string;
+  readonly servers: S;
+  readonly flags: readonly string[];
   readonly ends: End[] = [];
-  natsUrl = '';
-  natsPort = 0;
   gateways: readonly Slot[] = [];
   workers: readonly Slot[] = [];
   /** Joins and leaves all the time. */
   floater: Slot | undefined;
-  #binary = '';
-  #nats: Awaited<ReturnType<typeof startNatsServer>> | undefined;
+  readonly #options: FleetOptions<S>;
   #broken: unknown;
 
-  constructor(folder: string) {
-    this.folder = folder;
+  constructor(options: FleetOptions<S>) {
+    this.folder = options.folder;
+    this.servers = options.servers;
+    this.flags = options.flags ?? [];
+    this.#options = options;
   }
 
-  async start(gateways: number, workers: number): Promise<void> {
+  async start(): Promise<void> {
     if (!existsSync(MAIN)) throw new Error(`${MAIN} is missing: npm run build`);
-    this.#binary = (await resolveNatsServer()).path;
-    this.natsPort = await freePort();
-    await this.startNats();
-    this.gateways = await this.#slots('gateway', gateways);
-    this.workers = await this.#slots('worker', workers);
+    await this.servers.start();
+    this.gateways = await this.#slots('gateway', this.#options.gateways);
+    this.workers = await this.#slots('worker', this.#options.workers);
     [this.floater] = await this.#slots('worker', 1, 'floater');
     // The first one makes the streams; the others find them.
     await this.gateways[0]!.start();
     await Promise.all([...this.gateways, ...this.workers].map((slot) => slot.start()));
   }
 
-  async startNats(): Promise<void> {
-    const dataDir = join(this.folder, 'nats');
-    this.#nats = await startNatsServer({ binary: this.#binary, dataDir, port: this.natsPort });
-    this.natsUrl = this.#nats.url;
-  }
-
-  async killNats(): Promise<void> {
-    await this.#nats?.kill();
+  spotOf(name: string): Spot {
+    return this.#options.spots?.[name] ?? HERE;
   }
 
   get slots(): readonly Slot[] {
@@ -274,12 +298,13 @@ export class Fleet {
 
   async destroy(): Promise<void> {
     await Promise.all(this.slots.map((slot) => slot.destroy()));
-    await this.#nats?.kill();
+    await this.servers.destroy();
   }
 
   async #slots(role: Role, count: number, name: string = role): Promise<Slot[]> {
     const slots: Slot[] = [];
-    for (let i = 0; i < count; i++) slots.push(new Slot(this, `${name}-${i}`, role, await freePort()));
+    for (let i = 0; i < count; i++)
+      slots.push(new Slot(this, `${name}-${i}`, role, await freePort(HERE.host)));
     return slots;
   }
 }
@@ -324,16 +349,4 @@ async function answers(url: string): Promise<boolean> {
   } catch {
     return false;
   }
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address();
-      const port = typeof address === 'object' && address ? address.port : 0;
-      server.close(() => resolve(port));
-    });
-  });
 }

@@ -1,5 +1,5 @@
-// The crash test: real processes under load and fire, then everything at rest compared with the oracle. `runCrash`
-// returns what is wrong instead of throwing, so that a failure comes with the whole picture.
+// Real processes under load and fire, then everything at rest compared with the oracle. What runs and what strikes it is
+// a scenario. `runCrash` returns what is wrong instead of throwing, so that a failure comes with the whole picture.
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,11 +8,18 @@ import { checkProfiles, forEach, readProfileById } from './api-check.ts';
 import { checkBucket } from './bucket-check.ts';
 import { Canary } from './canary.ts';
 import { ORDER, SIGNUP } from './events.ts';
-import { DECK_SIZE, type Struck, scheduleOf, strike } from './faults.ts';
-import { ADMIN_KEY, Fleet, tailOf, until, WRITE_KEY } from './fleet.ts';
+import { ADMIN_KEY, Fleet, type FleetOptions, type Servers, tailOf, until, WRITE_KEY } from './fleet.ts';
 import { expectedOf, type WireEvent } from './oracle.ts';
 import { Rebalancer } from './rebalancer.ts';
-import { demandsOf, killsByPhase, killsOf, type Report, recoveryOf, requestsOf } from './report.ts';
+import {
+  faultsOf,
+  killsByPhase,
+  killsOf,
+  type Report,
+  recoveryOf,
+  requestsOf,
+  type Struck,
+} from './report.ts';
 import { checkActivations, checkAudit, checkDeadLetters, untilCopied } from './stream-check.ts';
 import { tallyLogs } from './worker-logs.ts';
 import type { WorkloadStats } from './workload.ts';
@@ -26,6 +33,34 @@ export interface CrashOptions {
   readonly rate: number;
 }
 
+/** What is put under fire, and by what. */
+export interface Scenario<S extends Servers = Servers> {
+  /** What to start; `folder` is there and empty. */
+  fleet(folder: string): Promise<FleetOptions<S>>;
+  /** Called when everything runs. */
+  attack(fleet: Fleet<S>, canary: Canary, options: CrashOptions): Attack;
+  /** What a run must have seen to count, and has not. */
+  demands(report: Report, options: CrashOptions): readonly string[];
+}
+
+export interface Attack {
+  /** A worker joins and leaves all the time. */
+  readonly rebalance: boolean;
+  /** The deck of faults: so many are struck at least. */
+  readonly deckSize: number;
+  /** Faults without end; each is struck when it is asked for. */
+  strikes(): AsyncGenerator<Struck, void>;
+  /** Ends what the attack has running. The servers are whole when it resolves. */
+  finish(): Promise<AttackFindings>;
+}
+
+export interface AttackFindings {
+  /** Events that the attack itself has sent. */
+  readonly accepted: readonly WireEvent[];
+  /** For the report. */
+  readonly figures: Readonly<Record<string, unknown>>;
+}
+
 export interface CrashOutcome {
   readonly violations: readonly string[];
   readonly report: Report | undefined;
@@ -33,8 +68,6 @@ export interface CrashOutcome {
   readonly evidence: string;
 }
 
-const GATEWAYS = 2;
-const WORKERS = 3;
 const CLIENTS = 4;
 const LANES = 3;
 const DRAIN_MS = 120_000;
@@ -42,12 +75,16 @@ const SETTLE_DEADLINE_MS = 120_000;
 /** Of each kind of check. */
 const VIOLATIONS_SHOWN = 8;
 
-export async function runCrash(options: CrashOptions): Promise<CrashOutcome> {
+export async function runCrash<S extends Servers>(
+  scenario: Scenario<S>,
+  options: CrashOptions,
+): Promise<CrashOutcome> {
   const folder = mkdtempSync(join(tmpdir(), 'stitchwork-crash-'));
-  const fleet = new Fleet(folder);
+  let fleet: Fleet<S> | undefined;
   let workload: WorkloadChild | undefined;
   try {
-    await fleet.start(GATEWAYS, WORKERS);
+    fleet = new Fleet(await scenario.fleet(folder));
+    await fleet.start();
     const canary = new Canary(fleet, options.seed);
     await canary.untilAllShardsWork();
     const journal = join(folder, 'journal.ndjson');
@@ -62,20 +99,22 @@ export async function runCrash(options: CrashOptions): Promise<CrashOutcome> {
       journal,
       drainMs: DRAIN_MS,
     });
-    const fire = await underFire(fleet, canary, workload, options);
+    const attack = scenario.attack(fleet, canary, options);
+    const fire = await underFire(fleet, attack, workload, options);
     const stats = await workload.finish();
     const settledMs = await settle(fleet);
-    const accepted = [...readJournal(journal), ...canary.accepted];
-    const { violations, report } = await judge(fleet, options, { fire, stats, settledMs, accepted });
-    const evidence = violations.length > 0 ? evidenceOf(fleet) : '';
-    return { violations, report, evidence };
+    const accepted = [...readJournal(journal), ...canary.accepted, ...fire.findings.accepted];
+    const evidence = { fire, stats, settledMs, accepted };
+    const { violations, report } = await judge(fleet, scenario, options, evidence);
+    return { violations, report, evidence: violations.length > 0 ? evidenceOf(fleet) : '' };
   } catch (error) {
     const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    if (!fleet) return { violations: [text], report: undefined, evidence: 'nothing was started' };
     const status = await statusOf(fleet).catch((cause: unknown) => `no status: ${cause}`);
     return { violations: [text], report: undefined, evidence: `${status}\n${evidenceOf(fleet)}` };
   } finally {
     workload?.kill();
-    await fleet.destroy();
+    await fleet?.destroy();
     if (process.env.CRASH_KEEP) console.log(`logs and data: ${folder}`);
     else rmSync(folder, { recursive: true, force: true });
   }
@@ -84,6 +123,7 @@ export async function runCrash(options: CrashOptions): Promise<CrashOutcome> {
 interface Fire {
   readonly struck: readonly Struck[];
   readonly joinsAndLeaves: number;
+  readonly findings: AttackFindings;
 }
 
 /** The clients pause while more than this is waiting, so that a busy machine makes the run longer and not different. */
@@ -107,10 +147,10 @@ async function lagOf(fleet: Fleet): Promise<number | undefined> {
   return segments[0]?.lag;
 }
 
-/** Plays the schedule while clients post and a worker joins and leaves. */
+/** Lets the attack strike while clients post, and a worker joins and leaves where it is asked for. */
 async function underFire(
   fleet: Fleet,
-  canary: Canary,
+  attack: Attack,
   workload: WorkloadChild,
   options: CrashOptions,
 ): Promise<Fire> {
@@ -120,20 +160,22 @@ async function underFire(
   const governed = govern(fleet, workload, done.signal);
   const endMs = Date.now() + options.seconds * 1000;
   const faults = (async () => {
-    for (const fault of scheduleOf(options.seed, { gateways: GATEWAYS, workers: WORKERS })) {
-      if (Date.now() > endMs && struck.length >= DECK_SIZE) return;
-      struck.push(await strike(fleet, canary, fault));
+    for await (const strike of attack.strikes()) {
+      struck.push(strike);
       fleet.throwIfBroken();
+      if (Date.now() > endMs && struck.length >= attack.deckSize) return;
     }
   })();
+  let findings: AttackFindings;
   try {
-    await Promise.race([faults, workload.broken, rebalancer.run()]);
+    await Promise.race([faults, workload.broken, ...(attack.rebalance ? [rebalancer.run()] : [])]);
   } finally {
     done.abort();
     await governed;
     await rebalancer.stop();
+    findings = await attack.finish();
   }
-  return { struck, joinsAndLeaves: rebalancer.moves };
+  return { struck, joinsAndLeaves: rebalancer.moves, findings };
 }
 
 interface SegmentStatus {
@@ -162,12 +204,13 @@ interface Evidence {
   readonly accepted: readonly WireEvent[];
 }
 
-async function judge(
+async function judge<S extends Servers>(
   fleet: Fleet,
+  scenario: Scenario<S>,
   options: CrashOptions,
   { fire, stats, settledMs, accepted }: Evidence,
 ): Promise<{ violations: string[]; report: Report }> {
-  const nc = await connect({ servers: fleet.natsUrl });
+  const nc = await connect({ servers: fleet.servers.url.split(',') });
   try {
     const expected = expectedOf(accepted, { orderName: ORDER, signupName: SIGNUP });
     await untilCopied(nc);
@@ -180,9 +223,9 @@ async function judge(
     const report: Report = {
       seed: options.seed,
       seconds: Math.round(stats.durationMs / 1000),
-      kills: killsOf(fleet.ends, fire.struck),
+      kills: killsOf(fleet.ends),
+      faults: faultsOf(fire.struck),
       killsByPhase: killsByPhase(fleet.ends),
-      pauses: fire.struck.filter(({ fault }) => fault.kind === 'pause worker').length,
       joinsAndLeaves: fire.joinsAndLeaves,
       workers,
       events: {
@@ -201,6 +244,7 @@ async function judge(
       },
       recoveryMs: recoveryOf(fire.struck),
       settledMs,
+      figures: fire.findings.figures,
     };
     const found = {
       'requests of clients': stats.failures,
@@ -212,7 +256,7 @@ async function judge(
       activations: activations.violations,
       'profiles of activations': await checkNamedProfiles(gateways, activations.named, api.idOf),
       'audit entries': audit.violations,
-      'what the run must have seen': demandsOf(report, options.form),
+      'what the run must have seen': scenario.demands(report, options),
     };
     const violations = Object.entries(found).flatMap(([kind, list]) => [
       ...list.slice(0, VIOLATIONS_SHOWN).map((text) => `${kind}: ${text.slice(0, 600)}`),

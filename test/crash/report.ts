@@ -1,16 +1,23 @@
-// What happened in a run, in numbers: shown at the end, and judged by `demandsOf` so that a run without fire cannot pass.
-import type { Struck } from './faults.ts';
+// What happened in a run, in numbers: shown at the end, and judged so that a run without fire cannot pass.
 import type { End } from './fleet.ts';
 import type { WorkerTally } from './worker-logs.ts';
 import type { WorkloadStats } from './workload.ts';
 
+/** A fault that was struck. */
+export interface Struck {
+  readonly fault: { readonly kind: string };
+  /** From the fault (of a server: from its restart) until every shard has applied an event that came after it. */
+  readonly recoveryMs: number | undefined;
+}
+
 export interface Report {
   readonly seed: number;
   readonly seconds: number;
-  readonly kills: { readonly worker: number; readonly gateway: number; readonly 'nats-server': number };
+  readonly kills: { readonly worker: number; readonly gateway: number };
+  /** By kind. */
+  readonly faults: Readonly<Record<string, number>>;
   /** Steps of the commit loop in which kill -9 hit a worker. */
   readonly killsByPhase: Readonly<Record<string, number>>;
-  readonly pauses: number;
   readonly joinsAndLeaves: number;
   readonly workers: Omit<WorkerTally, 'errors'>;
   readonly events: { readonly accepted: number; readonly distinct: number; readonly perSecond: number };
@@ -31,15 +38,22 @@ export interface Report {
   };
   readonly recoveryMs: Readonly<Record<string, readonly number[]>>;
   readonly settledMs: number;
+  /** What the scenario has measured. */
+  readonly figures: Readonly<Record<string, unknown>>;
 }
 
-export function killsOf(ends: readonly End[], struck: readonly Struck[]): Report['kills'] {
+export function killsOf(ends: readonly End[]): Report['kills'] {
   const killed = ends.filter(({ how }) => how === 'killed' || how === 'crash-at');
   return {
     worker: killed.filter(({ slot }) => !slot.startsWith('gateway')).length,
     gateway: killed.filter(({ slot }) => slot.startsWith('gateway')).length,
-    'nats-server': struck.filter(({ fault }) => fault.kind === 'kill nats-server').length,
   };
+}
+
+export function faultsOf(struck: readonly Struck[]): Record<string, number> {
+  const counts: Record<string, number> = {};
+  for (const { fault } of struck) counts[fault.kind] = (counts[fault.kind] ?? 0) + 1;
+  return counts;
 }
 
 export function killsByPhase(ends: readonly End[]): Record<string, number> {
@@ -74,26 +88,11 @@ export function requestsOf(stats: WorkloadStats): Report['requests'] {
   };
 }
 
-/** What a run must have seen to count. */
-export function demandsOf(report: Report, form: 'short' | 'long'): string[] {
-  const missing: string[] = [];
-  const demand = (holds: boolean, what: string) => {
-    if (!holds) missing.push(`the run saw no ${what}: it proves nothing about it`);
-  };
-  for (const [target, count] of Object.entries(report.kills)) demand(count > 0, `kill of a ${target}`);
-  for (const phase of ['deciding', 'committing', 'committed']) {
-    demand((report.killsByPhase[phase] ?? 0) > 0, `kill of a worker while ${phase}`);
+/** Collects what a run has not seen. */
+export class Demands {
+  readonly missing: string[] = [];
+
+  demand(holds: boolean, what: string): void {
+    if (!holds) this.missing.push(`the run saw no ${what}: it proves nothing about it`);
   }
-  demand(report.pauses > 0, 'pause of a worker past take-over');
-  demand(report.joinsAndLeaves > 1, 'joining and leaving worker');
-  demand(report.workers.takeOvers > 0, 'take-over of a shard');
-  demand(report.workers.releases > 0, 'release of a shard');
-  demand(report.workers.conflicts > 0, 'conflict');
-  demand(report.compared.largestProfile >= 500, 'profile with 500 events');
-  demand(report.events.distinct < report.events.accepted, 'repeated event');
-  if (form === 'short') return missing;
-  demand(report.workers.fenced > 0, 'fenced commit');
-  demand(report.workers.unknownOutcomes > 0, 'unknown outcome');
-  demand(report.workers.logPurges > 0, 'purge of the log');
-  return missing;
 }

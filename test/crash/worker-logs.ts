@@ -14,6 +14,8 @@ export interface WorkerTally {
   slowestCommitMs: number;
   refused: number;
   busy: number;
+  /** Refusals because a record was in flight: only a stream with several copies says so. */
+  inFlight: number;
   halted: number;
   claims: number;
   releases: number;
@@ -28,6 +30,8 @@ export interface WorkerTally {
 interface Line {
   readonly level?: number;
   readonly msg?: string;
+  readonly time?: string;
+  readonly reason?: string;
   readonly shard?: number;
   readonly epoch?: number;
   readonly outcome?: string;
@@ -38,6 +42,8 @@ interface Line {
 
 const ERROR_LEVEL = 50;
 const ERRORS_KEPT = 20;
+/** The server's code: another write of the same record has been taken in and is not decided. */
+const IN_FLIGHT = '10164';
 
 /** Reads the logs of all lives of all workers. */
 export function tallyLogs(fleet: Fleet): WorkerTally {
@@ -61,6 +67,19 @@ export function tallyLogs(fleet: Fleet): WorkerTally {
   return tally;
 }
 
+/** When each commit of any worker was acknowledged, ms since the epoch, in order. */
+export function commitTimes(fleet: Fleet): readonly number[] {
+  const times: number[] = [];
+  for (const slot of fleet.workers) {
+    for (let life = 1; existsSync(slot.logFile(life)); life++) {
+      for (const { msg, time } of linesOf(slot.logFile(life))) {
+        if (msg === 'committed' && time !== undefined) times.push(Date.parse(time));
+      }
+    }
+  }
+  return times.sort((a, b) => a - b);
+}
+
 function emptyTally(): WorkerTally {
   return {
     conflicts: 0,
@@ -73,6 +92,7 @@ function emptyTally(): WorkerTally {
     slowestCommitMs: 0,
     refused: 0,
     busy: 0,
+    inFlight: 0,
     halted: 0,
     claims: 0,
     releases: 0,
@@ -116,6 +136,7 @@ function count(
       return;
     case 'store busy':
       tally.busy++;
+      if (line.reason?.startsWith(IN_FLIGHT)) tally.inFlight++;
       return;
     case 'shard stopped with an alarm':
       tally.halted++;

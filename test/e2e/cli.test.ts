@@ -96,7 +96,9 @@ describe('next to a dev process', () => {
     expect(status.segments).toMatchObject([{ name: 'shop', lag: 0 }]);
     expect(status.segments[0]?.shards.every((shard) => shard.owner !== null)).toBe(true);
     expect(status.workers).toHaveLength(1);
-    expect((await client('status')).out).toMatch(/SEGMENT +CONFIG +SHARDS OWNED +LAG\nshop +1 +64\/64 +0/);
+    expect((await client('status')).out).toMatch(
+      /SEGMENT +CONFIG +SHARDS OWNED +LAG +LAST COMMIT +LOG\nshop +1 +64\/64 +0/,
+    );
   });
 
   it('tail reads what is there', async () => {

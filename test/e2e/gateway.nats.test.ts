@@ -10,7 +10,9 @@ import { systemRandom } from '../../shared/kernel/random.ts';
 import { createEventLogAppender } from '../../shared/nats/event-log-appender.ts';
 import { createEventLogReader } from '../../shared/nats/event-log-reader.ts';
 import { createMembership } from '../../shared/nats/membership.ts';
+import { createOutboxCopies } from '../../shared/nats/outbox-copies.ts';
 import { createRecordStore } from '../../shared/nats/record-store.ts';
+import { createReplyBoxes } from '../../shared/nats/replies.ts';
 import { readStream } from '../../shared/nats/stream-reader.ts';
 import { startTestServer, type TestServer } from '../support/nats.ts';
 import { makeSegment, type TestSegment } from '../support/segment.ts';
@@ -47,6 +49,8 @@ async function start(eventsBytesMax: number): Promise<void> {
           log: createEventLogReader(door, names),
           store: createRecordStore(door, names),
           membership: createMembership(door, names, {}),
+          copies: createOutboxCopies(door, names),
+          replyBoxes: createReplyBoxes(door),
           names,
           shards: SHARDS,
         },

@@ -13,6 +13,8 @@ import type { SegmentConfig } from '../../shared/contract/config/segment-config.
 import { systemClock } from '../../shared/kernel/clock.ts';
 import { systemRandom } from '../../shared/kernel/random.ts';
 import { createMembership } from '../../shared/nats/membership.ts';
+import { createOutboxCopies } from '../../shared/nats/outbox-copies.ts';
+import { createReplyBoxes } from '../../shared/nats/replies.ts';
 import { startTestServer, type TestServer } from '../support/nats.ts';
 import { eventually } from '../support/segment.ts';
 import { RIG_SHARDS, Rig } from './rig.ts';
@@ -49,6 +51,8 @@ beforeEach(async () => {
           log: rig.log,
           store: rig.store,
           membership: createMembership(rig.door, rig.names),
+          copies: createOutboxCopies(rig.door, rig.names),
+          replyBoxes: createReplyBoxes(rig.door),
           names: rig.names,
           shards: RIG_SHARDS,
         },

@@ -77,6 +77,7 @@ export class Rig {
         clock: systemClock,
         random: systemRandom,
         telemetry: this.#telemetry.telemetry,
+        replies: { send: () => {} },
         actor,
       },
       {

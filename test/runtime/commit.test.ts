@@ -87,7 +87,7 @@ describe('a commit', () => {
     expect(clock.slept).toHaveLength(3);
     expect(countOf(recording.told, 'busy')).toBe(1);
     expect(countOf(recording.told, 'refused')).toBe(1);
-    expect(recording.told).toContainEqual({ name: 'resolved', detail: 'committed' });
+    expect(recording.told).toContainEqual({ name: 'resolved', detail: ['committed', expect.any(String)] });
   });
 });
 
@@ -119,7 +119,7 @@ describe('a commit without an answer', () => {
       return UNKNOWN;
     });
     expect(await settleCommit(deps, plan, SIGNAL)).toEqual({ kind: 'fenced', shards: [3] });
-    expect(recording.told).toContainEqual({ name: 'resolved', detail: 'fenced' });
+    expect(recording.told).toContainEqual({ name: 'resolved', detail: ['fenced', expect.any(String)] });
   });
 
   it('that was not stored and meets a changed record is a conflict on it', async () => {
@@ -129,7 +129,10 @@ describe('a commit without an answer', () => {
       return UNKNOWN;
     });
     expect(await settleCommit(deps, plan, SIGNAL)).toEqual({ kind: 'conflict', key: 'p.a' });
-    expect(recording.told).toContainEqual({ name: 'resolved', detail: 'not_committed' });
+    expect(recording.told).toContainEqual({
+      name: 'resolved',
+      detail: ['not_committed', expect.any(String)],
+    });
   });
 
   it('is asked about until the leader answers', async () => {

@@ -4,6 +4,8 @@ import type { Actor, Apply, Decision, RecordView } from '../../shared/contract/a
 export interface Note {
   /** Appends the message to these records. */
   readonly touch?: readonly string[];
+  /** Who waits for the message. */
+  readonly reply?: string;
   /** Does nothing else when there is such a record. It is only read. */
   readonly unless?: string;
   /** Touches, and names this record as one that the decision relied on. */
@@ -40,7 +42,9 @@ export function noteActor(configVersion = 1): Actor<Note> {
     decide(message, note, view) {
       if (note.throws === 'decide') throw new Error('cannot be decided');
       if ((note.configVersion ?? 0) > configVersion) return { kind: 'wait', reason: 'newer config' };
-      return decide(message.sequence, note, view);
+      const decision = decide(message.sequence, note, view);
+      if (decision.kind !== 'apply' || note.reply === undefined) return decision;
+      return { ...decision, reply: { to: note.reply, body: Buffer.from(String(message.sequence)) } };
     },
     encode(_key, state) {
       const note = state as NoteState;
@@ -48,6 +52,10 @@ export function noteActor(configVersion = 1): Actor<Note> {
       return Buffer.concat([Buffer.from(JSON.stringify(note)), Buffer.alloc(note.bytes, ' ')]);
     },
     decode: (_key, bytes) => JSON.parse(Buffer.from(bytes).toString()) as NoteState,
+    refusal: ({ payload }, { code }) => {
+      const { reply } = JSON.parse(Buffer.from(payload).toString()) as Note;
+      return reply === undefined ? undefined : { to: reply, body: Buffer.from(code) };
+    },
     deadLetter: ({ shard, sequence }, reason) => ({
       key: `o.dead.${shard}.${sequence}`,
       value: Buffer.from(JSON.stringify({ shard, sequence, ...reason })),

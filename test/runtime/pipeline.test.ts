@@ -1,7 +1,7 @@
 // One run of messages to its end, whatever the store answers: rules 2, 3, 4, 5 and 6 of the commit.
 import { beforeEach, describe, expect, it } from 'vitest';
-import { applyMessages, type PipelineDeps } from '../../actors/runtime/pipeline.ts';
-import { Residents } from '../../actors/runtime/residents.ts';
+import { Pipeline, type PipelineDeps } from '../../actors/runtime/pipeline.ts';
+import { decodeOrMark, Residents } from '../../actors/runtime/residents.ts';
 import { type OwnedShard, workOf } from '../../actors/runtime/shard.ts';
 import type { Actor } from '../../shared/contract/actor.ts';
 import { seededRandom } from '../../shared/kernel/random.ts';
@@ -17,6 +17,7 @@ let clock: JumpClock;
 let residents: Residents;
 let shards: Map<number, OwnedShard>;
 let lost: number[];
+let sent: string[];
 let actor: Actor;
 let recording: ReturnType<typeof recordingTelemetry>;
 let deps: PipelineDeps;
@@ -25,9 +26,10 @@ beforeEach(() => {
   store = new FakeStore();
   log = new FakeLog();
   clock = new JumpClock();
-  residents = new Residents(1e9);
+  residents = new Residents(1e9, (key, bytes) => decodeOrMark(actor, key, bytes));
   shards = new Map();
   lost = [];
+  sent = [];
   actor = noteActor();
   recording = recordingTelemetry();
   for (let shard = 0; shard < SHARDS; shard++) own(shard);
@@ -46,7 +48,10 @@ beforeEach(() => {
       lost.push(shard);
     },
     settleDoubts: async () => {},
+    inDoubt: () => false,
     noGaps: async () => {},
+    onSettled: () => {},
+    replies: { send: ({ to, body }) => sent.push(`${to} ${Buffer.from(body)}`) },
     pace: { cut: 1000, max: 1000 },
   };
 });
@@ -71,7 +76,9 @@ function own(shard: number): void {
 async function apply(notes: readonly (Note & { shard?: number })[]): Promise<number[]> {
   const messages = notes.map(({ shard = 0, ...note }) => log.append(shard, note));
   const works = messages.map((message) => workOf(message, shards.get(message.shard)!));
-  await applyMessages(deps, works, SIGNAL);
+  const pipeline = new Pipeline(deps, SIGNAL);
+  pipeline.add(works);
+  while (!pipeline.isEmpty) if (!(await pipeline.advance())) await pipeline.land();
   return messages.map(({ sequence }) => sequence);
 }
 
@@ -101,6 +108,27 @@ describe('a run of messages', () => {
     expect(toldBefore).not.toContain('deadLettered');
     expect(countOf(recording.told, 'committed')).toBe(1);
     expect(countOf(recording.told, 'deadLettered')).toBe(1);
+  });
+
+  it('answers who waits for a message, once, after it was committed', async () => {
+    let sentBefore: string[] = [];
+    store.next.push(
+      () => ({ kind: 'busy', reason: 'not yet' }),
+      (_writes, applyNow) => {
+        sentBefore = [...sent];
+        return applyNow();
+      },
+    );
+    clock.ms = 501_000;
+    await apply([{ touch: ['a'], reply: 'one' }, { throws: 'decide', reply: 'two' }, { touch: ['a'] }]);
+    expect(sentBefore).toEqual([]);
+    expect(sent).toEqual(['one 1', 'two POISON_MESSAGE']);
+  });
+
+  it('that stood in the log for long answers nobody: whoever asked does not wait any more', async () => {
+    clock.ms = 511_000;
+    await apply([{ touch: ['a'], reply: 'one' }]);
+    expect(sent).toEqual([]);
   });
 
   it('larger than a batch is cut, in order', async () => {

@@ -36,6 +36,7 @@ function workerOf(options: Partial<WorkerOptions> = {}): Worker {
       clock: systemClock,
       random: seededRandom(1),
       telemetry: recording.telemetry,
+      replies: { send: () => {} },
       actor: noteActor(),
     },
     {

@@ -83,6 +83,7 @@ export class Fleet {
         clock: process.clock,
         random: seededRandom(this.#world.between(0, 2 ** 31)),
         telemetry: this.#telemetry(process),
+        replies: { send: () => {} },
         actor: this.actor,
       },
       {

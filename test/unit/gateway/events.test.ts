@@ -209,7 +209,7 @@ describe('limits', () => {
     ];
     for (const answer of tooLarge)
       expect([answer.statusCode, errorCode(answer)]).toEqual([413, 'REQUEST_TOO_LARGE']);
-    expect(await gateway.metric('stitchwork_gateway_bytes_in_flight')).toBe(0);
+    expect(await gateway.metric('stitchwork_gateway_request_in_flight_bytes')).toBe(0);
   });
 
   it('does not fall over nesting of any depth', async () => {
@@ -311,7 +311,7 @@ describe('admission', () => {
     const appended = gateway.segment.appender.nextAppend();
     const first = gateway.post(body);
     await appended;
-    expect(await gateway.metric('stitchwork_gateway_bytes_in_flight')).toBeGreaterThan(20_000);
+    expect(await gateway.metric('stitchwork_gateway_request_in_flight_bytes')).toBeGreaterThan(20_000);
     const second = await gateway.post(body);
     expect([second.statusCode, errorCode(second), second.headers['retry-after']]).toEqual([
       429,
@@ -321,7 +321,7 @@ describe('admission', () => {
     store({ kind: 'stored' });
     expect((await first).statusCode).toBe(202);
     expect((await gateway.post(body)).statusCode).toBe(202);
-    expect(await gateway.metric('stitchwork_gateway_bytes_in_flight')).toBe(0);
+    expect(await gateway.metric('stitchwork_gateway_request_in_flight_bytes')).toBe(0);
   });
 
   it('bounds many small requests as well, and what gzip unpacks to', async () => {
@@ -362,7 +362,7 @@ describe('segments and parameters', () => {
     expect(gateway.segments.map((s) => s.appender.requests.length)).toEqual([0, 1]);
   });
 
-  it.each(['?wait=commit', '?segment=shop&segment=shop', '?Segment=shop'])(
+  it.each(['?wait=applied', '?segment=shop&segment=shop', '?Segment=shop'])(
     'refuses %s by name',
     async (query) => {
       const answer = await gateway.post(ONE, { query });

@@ -6,7 +6,15 @@ import { recordKeys, segmentNames } from '../../../shared/contract/names.ts';
 import { encodeShardRecord, type ShardRecord, UNCLAIMED } from '../../../shared/contract/shard-record.ts';
 import { systemClock } from '../../../shared/kernel/clock.ts';
 import { StitchworkError } from '../../../shared/kernel/errors.ts';
-import { fakeAppender, fakeLog, fakeMembership, fakeStore, report } from './support/fakes.ts';
+import {
+  fakeAppender,
+  fakeCopies,
+  fakeLog,
+  fakeMembership,
+  fakeReplyBoxes,
+  fakeStore,
+  report,
+} from './support/fakes.ts';
 
 function makeSegment() {
   return {
@@ -18,6 +26,8 @@ function makeSegment() {
     log: fakeLog(),
     store: fakeStore(),
     membership: fakeMembership(),
+    copies: fakeCopies(),
+    replyBoxes: fakeReplyBoxes(),
     names: segmentNames('shop'),
     shards: 3,
   } satisfies GatewaySegment;
@@ -48,12 +58,18 @@ describe('readSegmentStatus', () => {
       name: 'shop',
       configVersion: 7,
       lag: 2,
+      lastCommitAt: '1970-01-01T00:00:02.000Z',
       shards: [
         { shard: 0, owner: 'w1', lag: 0, lastCommitAt: '1970-01-01T00:00:02.000Z' },
         { shard: 1, owner: 'w2', lag: 2, lastCommitAt: null },
         { shard: 2, owner: null, lag: 0, lastCommitAt: null },
       ],
       alarms: [],
+      workers: [
+        { id: 'w1', startedAt: '1970-01-01T00:00:01.000Z', configVersion: 1, shards: 0, activity: null },
+      ],
+      copies: [],
+      log: { messages: 5, bytes: 0, bytesMax: null },
     });
     expect(workers).toEqual([{ id: 'w1', startedAt: '1970-01-01T00:00:01.000Z' }]);
   });
@@ -96,6 +112,36 @@ describe('readSegmentStatus', () => {
       { code: 'WORKER_SILENT', reason: 'it has a heartbeat and does not answer', shard: null, worker: 'w2' },
     ]);
     expect(workers.map(({ id }) => id)).toEqual(['w1']);
+  });
+
+  it('tells what the workers do and how the copies stand', async () => {
+    const activity = {
+      conflicts: 1,
+      fences: 2,
+      unknownOutcomes: 3,
+      deadLetters: 4,
+      commitsPerSecond: 5.5,
+      eventsPerSecond: 6,
+      residents: { count: 7, bytes: 8 },
+      hotWrites: [{ record: 'p.1', count: 9 }],
+      hotConflicts: [],
+    };
+    segment.membership.answers.set('w1', {
+      kind: 'alive',
+      report: report('w1', { shards: [0, 1], activity }),
+    });
+    segment.copies.known.push(
+      { name: 'audit', copiedTo: 5, lag: 3, activeMs: 10, error: undefined, targetCreatedAt: 't' },
+      { name: 'dead', copiedTo: 5, lag: 0, activeMs: -1, error: undefined, targetCreatedAt: 't' },
+      { name: 'timers', copiedTo: 5, lag: 0, activeMs: 1, error: 'stream not found', targetCreatedAt: 't' },
+    );
+    const { status } = await readSegmentStatus(segment, 10);
+    expect(status.workers).toMatchObject([{ id: 'w1', shards: 2, activity }]);
+    expect(status.copies).toEqual([
+      { name: 'audit', lag: 3, running: true, error: null },
+      { name: 'dead', lag: 0, running: false, error: null },
+      { name: 'timers', lag: 0, running: false, error: 'stream not found' },
+    ]);
   });
 
   it('fails whole when the store or the log cannot be read, or a record is damaged', async () => {

@@ -233,9 +233,9 @@ describe('on real sockets', () => {
   it('a client that goes away in the middle of a body leaves nothing behind', async () => {
     const port = await listen();
     const { socket } = await raw(port, `${head(10_000)}\r\n${ONE}`);
-    await until(async () => (await gateway.metric('stitchwork_gateway_bytes_in_flight')) > 0);
+    await until(async () => (await gateway.metric('stitchwork_gateway_request_in_flight_bytes')) > 0);
     socket.destroy();
-    await until(async () => (await gateway.metric('stitchwork_gateway_bytes_in_flight')) === 0);
+    await until(async () => (await gateway.metric('stitchwork_gateway_request_in_flight_bytes')) === 0);
     expect(gateway.segment.appender.requests).toEqual([]);
     expect(gateway.logged).toEqual([]);
   });
@@ -250,9 +250,9 @@ describe('on real sockets', () => {
     const closed = once(socket, 'close');
     socket.destroy();
     await closed;
-    expect(await gateway.metric('stitchwork_gateway_bytes_in_flight')).toBeGreaterThan(0);
+    expect(await gateway.metric('stitchwork_gateway_request_in_flight_bytes')).toBeGreaterThan(0);
     store({ kind: 'stored' });
-    await until(async () => (await gateway.metric('stitchwork_gateway_bytes_in_flight')) === 0);
+    await until(async () => (await gateway.metric('stitchwork_gateway_request_in_flight_bytes')) === 0);
   });
 
   it('a body over the limit gets its 413 although it is still being sent', async () => {
@@ -327,7 +327,7 @@ describe('on real sockets', () => {
     await gateway[Symbol.asyncDispose]();
     gateway = await startGateway({ closeGraceMs: 50 });
     await raw(await listen(), `${head(1_000)}\r\n{`);
-    await until(async () => (await gateway.metric('stitchwork_gateway_bytes_in_flight')) > 0);
+    await until(async () => (await gateway.metric('stitchwork_gateway_request_in_flight_bytes')) > 0);
     await gateway.app.close();
     expect(gateway.segment.appender.closed).toBe(1);
   });

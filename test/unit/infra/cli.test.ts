@@ -20,6 +20,8 @@ async function run(...args: readonly string[]): Promise<{ code: number; out: str
     out: (line) => void out.push(line),
     talk: (line) => void err.push(line),
     progress: () => {},
+    terminal: false,
+    redraw: () => {},
     env: { STITCHWORK_DATA_DIR: folder },
     clock: systemClock,
     style: styleFor(false),
@@ -34,6 +36,7 @@ const COMMANDS = [
   ['gateway'],
   ['worker'],
   ['status'],
+  ['doctor'],
   ['tail'],
   ['profile', 'get'],
   ['validate'],
@@ -42,6 +45,7 @@ const COMMANDS = [
   ['dead', 'show'],
   ['dead', 'redrive'],
   ['demo'],
+  ['completion'],
 ];
 
 describe('help', () => {

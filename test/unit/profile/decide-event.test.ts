@@ -1,6 +1,7 @@
 // One event after another through the actor: create, attach, merge, refuse; duplicates; what is written, guarded, audited.
 import { describe, expect, it } from 'vitest';
 import { createProfileActor } from '../../../actors/profile/actor.ts';
+import { encodeRecord } from '../../../actors/profile/record-codec.ts';
 import type { Apply } from '../../../shared/contract/actor.ts';
 import { recordKeys } from '../../../shared/contract/names.ts';
 import type { Sent } from '../../support/fold.ts';
@@ -179,10 +180,11 @@ describe('duplicates', () => {
   it('change nothing and emit nothing', () => {
     const fold = foldOf();
     fold.send({ id: 'm1', keys: { device: 'd1', customer_id: 'c1' } });
-    const before = structuredClone([...fold.records]);
+    const stored = () => [...fold.records].map(([key, state]) => [key, encodeRecord(key, state)]);
+    const before = stored();
     const apply = applied(fold.send({ id: 'm1', keys: { device: 'd1', customer_id: 'c1' } }, T0 + MINUTE));
     expect([apply.writes.size, apply.outbox.length, apply.alarms.length]).toEqual([0, 0, 0]);
-    expect([...fold.records]).toEqual(before);
+    expect(stored()).toEqual(before);
   });
 
   it('are known after a merge, on either side', () => {
@@ -399,13 +401,23 @@ describe('records that do not fit together', () => {
     expect(decide(moved as Map<string, unknown>)).toMatchObject({ kind: 'need', fresh: true });
   });
 
-  it('asks for all links at once, then for all profiles', () => {
+  it('reads one link and one profile when the profile lists all keys of the event', () => {
+    const fold = foldOf();
+    const keys = { device: 'd1', email: 'e1', customer_id: 'c1' };
+    fold.send({ keys });
+    const sent = fold.send({ keys });
+    expect(sent).toMatchObject({ rounds: 2 });
+    const link = recordKeys.link('customer_id', 'c1');
+    expect(sent.kind === 'applied' && [...sent.read]).toEqual([link, expect.stringMatching(/^p\./)]);
+  });
+
+  it('asks for the strongest key first, then for all other links, then for all other profiles', () => {
     const fold = foldOf();
     fold.send({ keys: { device: 'd1' } });
     fold.send({ keys: { email: 'e1' } });
     fold.send({ keys: { customer_id: 'c1' } });
     const sent = fold.send({ keys: { device: 'd1', email: 'e1', customer_id: 'c1' } });
-    expect(sent).toMatchObject({ rounds: 2 });
+    expect(sent).toMatchObject({ rounds: 4 });
   });
 });
 

@@ -8,7 +8,9 @@ import type {
   LogState,
 } from '../../../../shared/ports/event-log.ts';
 import type { MemberReport, ProbeAnswer } from '../../../../shared/ports/membership.ts';
+import type { CopyState } from '../../../../shared/ports/outbox-copies.ts';
 import type { StoredRecord } from '../../../../shared/ports/record-store.ts';
+import type { ReplyBox, ReplyBoxes } from '../../../../shared/ports/replies.ts';
 
 export interface FakeAppender extends EventLogAppender {
   reachable: boolean;
@@ -127,6 +129,16 @@ export function fakeMembership(): FakeMembership {
   };
 }
 
+export interface FakeCopies {
+  readonly known: CopyState[];
+  states(): Promise<readonly CopyState[]>;
+}
+
+export function fakeCopies(): FakeCopies {
+  const known: CopyState[] = [];
+  return { known, states: async () => known };
+}
+
 export function report(id: string, part: Partial<MemberReport> = {}): MemberReport {
   return {
     id,
@@ -138,4 +150,32 @@ export function report(id: string, part: Partial<MemberReport> = {}): MemberRepo
     configVersion: 1,
     ...part,
   };
+}
+
+export interface FakeReplyBoxes extends ReplyBoxes {
+  /** Replies that each box gets, by number. */
+  readonly replies: Map<number, object>;
+  open(): ReplyBox;
+  /** Boxes that were opened and not closed. */
+  openCount: number;
+}
+
+/** Boxes that hold what a test put into `replies`, at once or never. */
+export function fakeReplyBoxes(): FakeReplyBoxes {
+  const fake: FakeReplyBoxes = {
+    replies: new Map(),
+    openCount: 0,
+    open() {
+      fake.openCount++;
+      return {
+        subjectOf: (number) => `_INBOX.box.${number}`,
+        collect: async () =>
+          new Map([...fake.replies].map(([number, reply]) => [number, Buffer.from(JSON.stringify(reply))])),
+        close: () => {
+          fake.openCount--;
+        },
+      };
+    },
+  };
+  return fake;
 }

@@ -11,7 +11,7 @@ import type { SegmentConfig } from '../../../../shared/contract/config/segment-c
 import { segmentNames } from '../../../../shared/contract/names.ts';
 import { type Clock, systemClock } from '../../../../shared/kernel/clock.ts';
 import { seededRandom } from '../../../../shared/kernel/random.ts';
-import { fakeAppender, fakeLog, fakeMembership, fakeStore } from './fakes.ts';
+import { fakeAppender, fakeCopies, fakeLog, fakeMembership, fakeReplyBoxes, fakeStore } from './fakes.ts';
 
 export const WRITE_KEY = 'write-key-1';
 export const ADMIN_KEY = 'admin-key-1';
@@ -45,6 +45,8 @@ export function makeSegment(name = 'shop') {
     log: fakeLog(),
     store: fakeStore(),
     membership: fakeMembership(),
+    copies: fakeCopies(),
+    replyBoxes: fakeReplyBoxes(),
     names: segmentNames(name),
     shards: 8,
   } satisfies GatewaySegment;

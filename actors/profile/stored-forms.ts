@@ -1,0 +1,126 @@
+// Records as they are stored: the same facts as the states, in rows instead of named fields. A row's places never change
+// their meaning; what is new goes to the end, with a new record version.
+import type { AttributeState, HeldKey, Link, Profile, Redirect, TimerState } from './profile.ts';
+import { decodeSeen, encodeSeen } from './seen.ts';
+
+const PROFILE = 0;
+const REDIRECT = 1;
+const LINK = 2;
+const SINGLE = 0;
+const COUNTER = 1;
+/** Numbers and strings of one held key in its row. */
+const HELD_STRIDE = 3;
+
+export type Row = readonly unknown[];
+
+/** The row of a record, without its version. */
+export function toRow(record: Profile | Redirect | Link): Row {
+  switch (record.kind) {
+    case 'profile':
+      return profileRow(record);
+    case 'redirect':
+      return [REDIRECT, record.to, record.atMs, record.generation];
+    case 'link':
+      return [LINK, record.profileId, record.atMs, record.source];
+    default:
+      throw new Error(`unknown kind ${String((record as { kind: unknown }).kind)}`);
+  }
+}
+
+/** Throws when the row is none of a record. */
+export function fromRow(row: Row): Profile | Redirect | Link {
+  const [kind, a, b, c] = row;
+  switch (kind) {
+    case PROFILE:
+      return profileOf(row);
+    case REDIRECT:
+      return { kind: 'redirect', to: a as string, atMs: b as number, generation: c as number };
+    case LINK:
+      return { kind: 'link', profileId: a as string, atMs: b as number, source: c as string };
+    default:
+      throw new Error(`unknown kind ${String(kind)}`);
+  }
+}
+
+function profileRow(profile: Profile): Row {
+  return [
+    PROFILE,
+    profile.id,
+    profile.createdAtMs,
+    profile.updatedAtMs,
+    profile.lastEventAtMs,
+    mapValues(profile.keys, heldRow),
+    mapValues(profile.attributes, attributeRow),
+    encodeSeen(profile.seen),
+    mapValues(profile.timers, ({ dueMs, generation }) => [dueMs, generation]),
+    profile.generation,
+    profile.fired,
+    profile.mergedFrom,
+    profile.mergedCount,
+    profile.configVersion,
+    profile.ending === true,
+  ];
+}
+
+function profileOf(row: Row): Profile {
+  const state: Profile = {
+    kind: 'profile',
+    id: row[1] as string,
+    createdAtMs: row[2] as number,
+    updatedAtMs: row[3] as number,
+    lastEventAtMs: row[4] as number,
+    keys: mapValues(row[5] as Record<string, Row>, heldOf),
+    attributes: mapValues(row[6] as Record<string, Row>, attributeOf),
+    seen: decodeSeen(row[7] as Uint8Array),
+    timers: mapValues(row[8] as Record<string, Row>, timerOf),
+    generation: row[9] as number,
+    fired: row[10] as Record<string, number>,
+    mergedFrom: row[11] as string[],
+    mergedCount: row[12] as number,
+    configVersion: row[13] as number,
+  };
+  return row[14] === true ? { ...state, ending: true } : state;
+}
+
+function heldRow(held: readonly HeldKey[]): Row {
+  const row: unknown[] = [];
+  for (const { value, firstSeenMs, source } of held) row.push(value, firstSeenMs, source);
+  return row;
+}
+
+function heldOf(row: Row): HeldKey[] {
+  const held: HeldKey[] = [];
+  for (let at = 0; at < row.length; at += HELD_STRIDE) {
+    held.push({
+      value: row[at] as string,
+      firstSeenMs: row[at + 1] as number,
+      source: row[at + 2] as string,
+    });
+  }
+  return held;
+}
+
+function attributeRow(state: AttributeState): Row {
+  return state.kind === 'single'
+    ? [SINGLE, state.value, state.atMs, state.messageId]
+    : [COUNTER, state.total, state.windows];
+}
+
+function attributeOf(row: Row): AttributeState {
+  if (row[0] === SINGLE) {
+    return { kind: 'single', value: row[1], atMs: row[2] as number, messageId: row[3] as string };
+  }
+  if (row[0] !== COUNTER) throw new Error(`unknown kind of attribute ${String(row[0])}`);
+  const windows = row[2] as Record<string, [number, number][]>;
+  return { kind: 'counter', total: row[1] as number, windows };
+}
+
+function timerOf(row: Row): TimerState {
+  return { dueMs: row[0] as number, generation: row[1] as number };
+}
+
+function mapValues<A, B>(record: Readonly<Record<string, A>>, map: (value: A) => B): Record<string, B> {
+  const mapped: Record<string, B> = {};
+  for (const name in record) mapped[name] = map(record[name]!);
+  return mapped;
+}
