@@ -75,7 +75,3 @@ export const MERGED_FROM_MAX = 100;
 export function holdsKey(profile: Profile, name: string, value: string): boolean {
   return profile.keys[name]?.some((held) => held.value === value) ?? false;
 }
-
-export function keyCount(profile: Profile): number {
-  return Object.values(profile.keys).reduce((sum, held) => sum + held.length, 0);
-}

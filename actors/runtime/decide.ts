@@ -113,9 +113,12 @@ function gatherNeeds(plan: Plan, works: readonly Work[], index: number, own: rea
   const keys = new Set(own);
   const end = Math.min(works.length, index + 1 + LOOK_AHEAD_MAX);
   for (let ahead = index + 1; ahead < end; ahead++) {
-    const foreseen = orRejection(() => foresee(plan, works[ahead]!));
+    const work = works[ahead]!;
+    if (work.readyIn === plan.mark) continue;
+    const foreseen = orRejection(() => foresee(plan, work));
     // A message that cannot be read or decided is set aside when its turn comes.
-    if (!('rejection' in foreseen)) for (const key of foreseen) keys.add(key);
+    if ('rejection' in foreseen || foreseen.length === 0) work.readyIn = plan.mark;
+    else for (const key of foreseen) keys.add(key);
   }
   return [...keys];
 }

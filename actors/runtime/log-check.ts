@@ -8,7 +8,7 @@ import type { EventLogReader, LogMessage, LogState } from '../../shared/ports/ev
 import type { RecordStore } from '../../shared/ports/record-store.ts';
 
 export type LogVerdict =
-  | { readonly kind: 'sound' }
+  | { readonly kind: 'sound'; readonly createdAt: string }
   | { readonly kind: 'unsound'; readonly code: 'LOG_REPLACED' | 'LOG_TRUNCATED'; readonly reason: string };
 
 /** Hash of everything that makes a message this message: place, time and content. */
@@ -43,9 +43,9 @@ export async function checkLog(
 }
 
 async function checkRetention(record: ShardRecord, state: LogState, store: RecordStore): Promise<LogVerdict> {
-  if (state.firstSequence <= record.seq + 1) return { kind: 'sound' };
+  if (state.firstSequence <= record.seq + 1) return { kind: 'sound', createdAt: state.createdAt };
   const purgedTo = Math.max(record.purgedTo, await readPurgedTo(store));
-  if (state.firstSequence - 1 <= purgedTo) return { kind: 'sound' };
+  if (state.firstSequence - 1 <= purgedTo) return { kind: 'sound', createdAt: state.createdAt };
   const reason = `messages ${record.seq + 1} to ${state.firstSequence - 1} were removed from the log before they were applied`;
   return { kind: 'unsound', code: 'LOG_TRUNCATED', reason };
 }

@@ -32,16 +32,17 @@ export async function claimShard(deps: ClaimDeps, shard: number, signal: AbortSi
   if (before.owner !== null && before.owner !== deps.workerId && (await isHeld(deps, before.owner, shard))) {
     return { kind: 'taken' };
   }
-  const verdict = await checkLog(before, deps.log, deps.store);
+  const [verdict, purged] = await Promise.all([
+    checkLog(before, deps.log, deps.store),
+    readPurgedTo(deps.store),
+  ]);
   if (verdict.kind === 'unsound') return verdict;
-  const log = await deps.log.state();
-  const purgedTo = Math.max(before.purgedTo, await readPurgedTo(deps.store));
   const record: ShardRecord = {
     ...before,
     owner: deps.workerId,
     epoch: before.epoch + 1,
-    streamCreated: log.createdAt,
-    purgedTo,
+    streamCreated: verdict.createdAt,
+    purgedTo: Math.max(before.purgedTo, purged),
   };
   const revision = await writeShardRecord(deps, shard, record, stored?.revision ?? 0, signal);
   return revision === undefined ? { kind: 'taken' } : { kind: 'claimed', record, revision };

@@ -37,6 +37,8 @@ export interface Work {
   readonly fingerprint: () => string;
   parsed: unknown;
   parsedBy: Actor | undefined;
+  /** Mark of the plan for which nothing was missing when the message was looked at ahead of its turn. */
+  readyIn: symbol | undefined;
 }
 
 export interface EncodedRecord {
@@ -83,6 +85,8 @@ interface Entry {
 
 export class Plan {
   readonly works: Work[] = [];
+  /** Stands for the plan where a reference would keep it, and all before it, in memory. */
+  readonly mark = Symbol('plan');
   /** The actor that all its messages are decided by. */
   readonly actor: Actor;
   readonly #residents: Residents;
@@ -286,8 +290,8 @@ export class Plan {
     keys.forEach((key, index) => {
       if (this.#entries.has(key) || keys.indexOf(key) !== index) return;
       records += 1;
-      const before = this.#base?.get(key) ?? this.#residents.get(key);
-      bytes += before?.bytes?.length || NEW_RECORD_BYTES;
+      bytes +=
+        this.#base?.get(key)?.bytes?.length || this.#residents.get(key)?.stored?.length || NEW_RECORD_BYTES;
     });
     for (const entry of outbox) bytes += entry.value.length;
     let clocks = this.#alarms.size;

@@ -4,11 +4,23 @@ import type { Actor } from '../../shared/contract/actor.ts';
 import { errorText, StitchworkError } from '../../shared/kernel/errors.ts';
 import type { RecordStore, Revision } from '../../shared/ports/record-store.ts';
 
-export interface Resident {
+/** A record as it was committed. */
+export interface CommittedRecord {
   /** The stored form; null: there is no such record. */
   readonly bytes: Uint8Array | null;
   readonly revision: Revision;
-  /** What the bytes mean, as long as it was used of late: bytes take a tenth of the memory. Undefined: not decoded. */
+  /** What the bytes mean; undefined: not decoded yet. */
+  readonly state: unknown;
+}
+
+export interface Resident {
+  /**
+   * The stored form, a byte a character; null: there is no such record. A string is one object without references, which
+   * the garbage collector need not look into, and takes a tenth of the memory of what it means.
+   */
+  readonly stored: string | null;
+  readonly revision: Revision;
+  /** What it means, as long as it was used of late. */
   state: unknown;
 }
 
@@ -17,7 +29,7 @@ const OVERHEAD_BYTES = 256;
 /** Records that are kept decoded, at most, between plans. */
 const DECODED_MAX = 4096;
 
-const sizeOf = ({ bytes }: Resident) => (bytes?.length ?? 0) + OVERHEAD_BYTES;
+const sizeOf = ({ stored }: Resident) => (stored?.length ?? 0) + OVERHEAD_BYTES;
 
 /**
  * Two generations stand in for an order of use, which would cost a write a read. What is used moves to the young one.
@@ -45,7 +57,8 @@ export class Residents {
     const resident = this.get(key);
     if (!resident) return undefined;
     if (resident.state === undefined) {
-      resident.state = resident.bytes === null ? null : this.#decode(key, resident.bytes);
+      const { stored } = resident;
+      resident.state = stored === null ? null : this.#decode(key, Buffer.from(stored, 'latin1'));
       this.#decoded.add(resident);
     }
     return resident.state;
@@ -64,9 +77,10 @@ export class Residents {
   }
 
   /** Puts a committed record; an older revision than the one held is ignored. */
-  put(key: string, resident: Resident): void {
+  put(key: string, { bytes, revision, state }: CommittedRecord): void {
     const held = this.#young.get(key) ?? this.#old.get(key);
-    if (held && held.revision > resident.revision) return;
+    if (held && held.revision > revision) return;
+    const resident: Resident = { stored: bytes && asText(bytes), revision, state };
     this.drop(key);
     this.#addYoung(key, resident);
     if (resident.state !== undefined) this.#decoded.add(resident);
@@ -124,6 +138,10 @@ export class Residents {
     this.#decoded.delete(old);
     this.#oldBytes -= sizeOf(old);
   }
+}
+
+function asText(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1');
 }
 
 /** Reads records into memory. `leader` replaces what is held; `replica` only fills what is missing. */

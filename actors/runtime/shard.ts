@@ -41,6 +41,7 @@ export function workOf(message: LogMessage, ticket: OwnedShard): Work {
     fingerprint: () => (fingerprint ??= fingerprintOf(message)),
     parsed: undefined,
     parsedBy: undefined,
+    readyIn: undefined,
   };
 }
 

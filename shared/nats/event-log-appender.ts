@@ -116,7 +116,9 @@ class GroupAppender implements EventLogAppender {
       this.#lingering = false;
       this.#flush();
     };
-    void this.#clock.sleep(this.#lingerMs).then(after);
+    // With nothing under way there is nothing to wait for; else what comes within the linger time goes together.
+    if (this.#open === 0) setImmediate(after);
+    else void this.#clock.sleep(this.#lingerMs).then(after);
   }
 
   #flush(): void {

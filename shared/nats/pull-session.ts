@@ -144,8 +144,9 @@ export class PullSession {
       source: sourceOf(subject.slice(dot + 1)),
       sequence: place.streamSequence,
       timeMs: place.timeMs,
-      // The client's buffer is reused for what comes next: the payload must be a copy.
-      payload: new Uint8Array(msg.data),
+      // The client's buffer is reused for what comes next: the payload must be a copy. Small ones share slabs, which
+      // live as long as the messages next to one another do.
+      payload: Buffer.from(msg.data),
     };
   }
 

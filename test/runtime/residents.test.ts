@@ -59,7 +59,7 @@ describe('residents', () => {
     store.put('p.a', { seen: [1], bytes: 0 });
     store.stale.set('p.a', { key: 'p.a', value: null, revision: 0 });
     await loadResidents(residents, store, ['p.a'], 'replica');
-    expect(residents.get('p.a')).toMatchObject({ bytes: null, revision: 0 });
+    expect(residents.get('p.a')).toMatchObject({ stored: null, revision: 0 });
     expect(residents.stateOf('p.a')).toBeNull();
     await loadResidents(residents, store, ['p.a'], 'leader');
     expect(residents.stateOf('p.a')).toMatchObject({ seen: [1] });
@@ -71,7 +71,7 @@ describe('residents', () => {
     const residents = residentsOf(1e9);
     residents.put('p.a', resident(9));
     await loadResidents(residents, store, ['p.a'], 'leader');
-    expect(residents.get('p.a')).toMatchObject({ bytes: null, revision: 0 });
+    expect(residents.get('p.a')).toMatchObject({ stored: null, revision: 0 });
     expect(residents.stateOf('p.a')).toBeNull();
   });
 
