@@ -57,7 +57,7 @@ export interface SealedPlan {
   readonly deadLetters: readonly { readonly work: Work; readonly rejection: Rejection }[];
   /** To be sent when it is committed. */
   readonly replies: readonly PlannedReply[];
-  /** Index into `works` of the first one that read or wrote a record. */
+  /** Index into `works` of the first one that wrote a record or relied on it. */
   firstTouching(key: string): number;
 }
 
@@ -80,6 +80,8 @@ interface Entry {
   /** The decided state; undefined while the record is only guarded. */
   state: unknown;
   readonly expect: number;
+  /** Index of the first message that wrote or guarded it. */
+  readonly first: number;
   encoded: EncodedRecord | undefined;
 }
 
@@ -96,9 +98,9 @@ export class Plan {
   readonly #alarms = new Map<string, AlarmChange>();
   readonly #replies: PlannedReply[] = [];
   readonly #shards = new Set<number>();
-  readonly #readsOf: (readonly string[])[] = [];
   readonly #deadLetters: { readonly work: Work; readonly rejection: Rejection }[] = [];
-  #reads: string[] = [];
+  /** Keys that the current message looked at. */
+  readonly #reads: string[] = [];
   #bytes = 0;
 
   constructor(residents: Residents, actor: Actor, base?: SealedPlan) {
@@ -124,7 +126,7 @@ export class Plan {
 
   /** Starts noting the reads of the next message. */
   beginMessage(): void {
-    this.#reads = [];
+    this.#reads.length = 0;
   }
 
   /** Adds a decided message, unless the batch would grow beyond its limits. */
@@ -211,11 +213,7 @@ export class Plan {
     }
     for (const alarm of this.#alarms.values()) writes.push(alarmWrite(alarm));
     const { works } = this;
-    const firstTouching = (key: string) =>
-      Math.max(
-        0,
-        this.#readsOf.findIndex((reads) => reads.includes(key)),
-      );
+    const firstTouching = (key: string) => this.#entries.get(key)?.first ?? 0;
     const deadLetters = this.#deadLetters;
     const replies = this.#replies;
     return {
@@ -249,7 +247,7 @@ export class Plan {
     const known = this.#entries.get(key);
     if (known) return known;
     const expect = this.#base?.has(key) ? AFTER_BASE : (this.#residents.get(key)?.revision ?? 0);
-    const entry: Entry = { state: undefined, expect, encoded: undefined };
+    const entry: Entry = { state: undefined, expect, first: this.works.length, encoded: undefined };
     this.#entries.set(key, entry);
     return entry;
   }
@@ -273,7 +271,9 @@ export class Plan {
   }
 
   #accept(work: Work, bytes: number): void {
-    this.#readsOf.push(this.#reads);
+    // What was read in the message goes now: a redo reads it again, and most of the garbage has died young by then.
+    work.parsed = undefined;
+    work.parsedBy = undefined;
     this.works.push(work);
     this.#shards.add(work.message.shard);
     this.#bytes = bytes;
