@@ -1,0 +1,25 @@
+// Every scenario, in the order in which a run takes them: the ceiling after `apply`, whose records it copies in size.
+import type { Scenario } from '../scenario.ts';
+import { apply, applyNew, applyTwo } from './apply.ts';
+import { ceiling } from './ceiling.ts';
+import { httpBatch, httpSingle } from './http-ingest.ts';
+import { read, waitCommit } from './http-latency.ts';
+import { million } from './million.ts';
+import { peers } from './peers.ts';
+import { serverRestart } from './server-restart.ts';
+import { takeover } from './takeover.ts';
+
+export const SCENARIOS: readonly Scenario[] = [
+  apply,
+  ceiling,
+  applyNew,
+  applyTwo,
+  httpBatch,
+  httpSingle,
+  waitCommit,
+  read,
+  takeover,
+  serverRestart,
+  million,
+  peers,
+];
