@@ -1,6 +1,7 @@
 // One scenario's own world: a nats-server in a fresh folder, a segment on it, roles as processes. Everything it starts is
 // in its belongings, and `close` leaves nothing behind but the CPU profiles that were asked for.
-import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { mkdtempSync } from 'node:fs';
+import { mkdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type SegmentNames, segmentNames } from '../../shared/contract/names.ts';
@@ -40,10 +41,11 @@ export interface BenchRole {
 
 /** Starts the server and makes the segment. */
 export async function openRig(context: BenchContext, options: RigOptions = {}): Promise<Rig> {
-  const folder = await mkdtemp(join(tmpdir(), 'stitchwork-bench-'));
   const { path: binary } = await resolveNatsServer();
   const configFile = packagePath(options.config ?? DEMO_CONFIG);
   const profileDir = options.profiles === undefined ? undefined : profileDirOf(context, options.profiles);
+  // Made and owned in one step: an interruption in between would leave it behind.
+  const folder = mkdtempSync(join(tmpdir(), 'stitchwork-bench-'));
   const rig = new Rig({ folder, binary, configFile, profileDir, ownership: context.ownership });
   try {
     await rig.open();
