@@ -243,7 +243,8 @@ class ShardWorker implements Worker {
     const works = gather([...this.#owned.values()], this.#room, this.#turn++);
     if (works.length === 0) return;
     this.#pipeline.add(works);
-    this.#gaps.taken(new Set(works.map(({ message }) => message.shard)));
+    const shards = new Set(works.map(({ message }) => message.shard));
+    this.#gaps.taken([...shards].filter((shard) => this.#owned.get(shard)?.reader.mayHaveGaps));
   }
 
   get #room(): number {

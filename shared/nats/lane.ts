@@ -28,6 +28,7 @@ export interface LaneDeps {
 export class Lane implements ShardReader {
   readonly shard: number;
   sessions = 0;
+  mayHaveGaps = false;
   fault: LogFault | undefined;
   /** Sequence of the last message that was put into the buffer; all of the shard before it were, too. */
   last: number;
@@ -42,6 +43,8 @@ export class Lane implements ShardReader {
   #aheadBytes = 0;
   #own: { session: PullSession | undefined } | undefined;
   #retry: NodeJS.Timeout | undefined;
+  /** What is put into the buffer next may not follow what was there before. */
+  #jumped = false;
   /** Told of what is in the buffer, and nothing was taken since. */
   #told = false;
 
@@ -70,10 +73,13 @@ export class Lane implements ShardReader {
   }
 
   take(max: number): readonly LogMessage[] {
+    if (this.#buffer.length === 0) return [];
     const all = max >= this.#buffer.length;
     const taken = all ? this.#buffer : this.#buffer.slice(0, max);
     this.#buffer = all ? [] : this.#buffer.slice(max);
     const bytes = sizeOf(taken);
+    this.mayHaveGaps = this.#jumped;
+    if (all) this.#jumped = false;
     this.#bytes -= bytes;
     this.#told = false;
     if (this.#state === 'joined') this.#deps.held(-taken.length, -bytes);
@@ -108,6 +114,11 @@ export class Lane implements ShardReader {
     this.#leaveMain();
     this.#state = 'behind';
     void this.#openOwn();
+  }
+
+  /** Messages before the next one are missing from the main session: they may have been of this shard. */
+  jumped(): void {
+    this.#jumped = true;
   }
 
   fromMain(message: LogMessage, pending: number): void {
@@ -167,6 +178,7 @@ export class Lane implements ShardReader {
       onMessage: (message) => {
         if (this.#own === own) this.#fromOwn(message);
       },
+      onJump: () => this.jumped(),
       onEnd: () => again(0),
       isWanted: () => this.#buffer.length < LANE_MESSAGES / 2 && this.#bytes < LANE_BYTES / 2,
     });

@@ -21,6 +21,8 @@ export interface SessionOptions {
   /** Shards to read; undefined: all of them. */
   readonly shards: readonly number[] | undefined;
   readonly onMessage: (message: LogMessage) => void;
+  /** Called before a message that does not follow the one before it: removed messages, or those of other shards. */
+  readonly onJump: () => void;
   /** Nothing more comes. */
   readonly onEnd: () => void;
   /** Whether more is wanted now; asked again by `more()`. */
@@ -30,6 +32,8 @@ export interface SessionOptions {
 export class PullSession {
   /** Messages beyond what was delivered, as last heard. */
   pending = 0;
+  /** Sequence that the log has next, if nothing was removed and everything is read. */
+  #next: number;
   readonly #door: NatsDoor;
   readonly #names: SegmentNames;
   readonly #options: SessionOptions;
@@ -48,6 +52,7 @@ export class PullSession {
     this.#names = names;
     this.#options = options;
     this.#shardAt = names.eventsFilter.length - 1;
+    this.#next = options.afterSequence + 1;
   }
 
   /** Makes the consumer and begins to pull. False when that failed, or the session was closed meanwhile. */
@@ -131,6 +136,8 @@ export class PullSession {
     this.#delivered = place.consumerSequence;
     this.#asked = Math.max(0, this.#asked - 1);
     this.pending = place.pending;
+    if (place.streamSequence !== this.#next) this.#options.onJump();
+    this.#next = place.streamSequence + 1;
     this.#options.onMessage(this.#messageOf(msg, place));
     this.more();
   }

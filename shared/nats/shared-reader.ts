@@ -115,6 +115,9 @@ export class SharedReader {
       onMessage: (message) => {
         if (this.#main === main) this.#deliver(main, message);
       },
+      onJump: () => {
+        if (this.#main === main) for (const lane of this.#lanes.values()) lane.jumped();
+      },
       onEnd: () => {
         if (this.#main === main) this.#reopen(0, false);
       },

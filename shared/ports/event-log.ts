@@ -25,6 +25,11 @@ export interface LogState {
 export interface ShardReader {
   /** Removes up to `max` messages from the front of the buffer. */
   take(max: number): readonly LogMessage[];
+  /**
+   * Whether something may be missing between the messages taken last and those before them, because someone removed it
+   * from the log. False when the reader saw that the sequences of the log follow one another.
+   */
+  readonly mayHaveGaps: boolean;
   /** Messages ready to take. */
   readonly buffered: number;
   /** Messages of the shard that the log holds beyond the buffer, as last heard. */

@@ -198,6 +198,7 @@ export class FakeReader implements ShardReader {
   closed = false;
   sessions = 1;
   pending = 0;
+  readonly mayHaveGaps = true;
   readonly #log: FakeLog;
   readonly #shard: number;
   readonly #onReadable: () => void;

@@ -60,6 +60,7 @@ class SimShardReader implements ShardReader {
   #closed = false;
   pending = 0;
   sessions = 0;
+  readonly mayHaveGaps = true;
   #opened = false;
   fault: 'LOG_REPLACED' | 'LOG_TRUNCATED' | undefined;
 
