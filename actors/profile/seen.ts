@@ -48,26 +48,27 @@ export function markSeen(seen: Seen, id: SeenId, nowMs: number): Seen {
   return prune([...seen, extended(undefined, id, nowS)], nowS);
 }
 
-function extended(chunk: SeenChunk | undefined, { low, high }: SeenId, seconds: number): SeenChunk {
+function extended(chunk: SeenChunk | undefined, id: SeenId, seconds: number): SeenChunk {
   const at = chunk?.length ?? 0;
   const grown = Buffer.allocUnsafe(at + ENTRY_BYTES);
   if (chunk) grown.set(chunk);
-  grown.writeUInt32LE(low, at);
-  grown.writeUInt32LE(high, at + 4);
-  grown.writeUInt32LE(seconds, at + TIME_AT);
+  writeEntry(grown, at, id, seconds);
   return grown;
+}
+
+function writeEntry(into: Buffer, at: number, { low, high }: SeenId, seconds: number): void {
+  into.writeUInt32LE(low, at);
+  into.writeUInt32LE(high, at + 4);
+  into.writeUInt32LE(seconds, at + TIME_AT);
 }
 
 /** The ids of both, in the order of time, within the horizon. */
 export function mergeSeen(a: Seen, b: Seen, nowMs: number): Seen {
   const ids = [...entriesOf(a), ...entriesOf(b)].sort((x, y) => x[2] - y[2] || x[0] - y[0] || x[1] - y[1]);
-  const chunks: SeenChunk[] = [];
-  for (const [low, high, seconds] of ids) {
-    const last = chunks.at(-1);
-    if (last && last.length < CHUNK_BYTES) chunks[chunks.length - 1] = extended(last, { low, high }, seconds);
-    else chunks.push(extended(undefined, { low, high }, seconds));
-  }
-  return prune(chunks, Math.floor(nowMs / 1000));
+  const row = Buffer.allocUnsafe(ids.length * ENTRY_BYTES);
+  for (const [index, [low, high, seconds]] of ids.entries())
+    writeEntry(row, index * ENTRY_BYTES, { low, high }, seconds);
+  return prune(decodeSeen(row), Math.floor(nowMs / 1000));
 }
 
 /** Drops whole chunks from the front while what is left keeps the promise. */

@@ -16,7 +16,7 @@ import type { OwnedShard } from './shard.ts';
 export class LogEnd {
   readonly #log: EventLogReader;
   readonly #ageMs: number;
-  #older: { readonly atMs: number; readonly state: LogState } | undefined;
+  #older: LogState | undefined;
   #newer: { readonly atMs: number; readonly state: LogState } | undefined;
 
   constructor(log: EventLogReader, ageMs: number) {
@@ -26,10 +26,10 @@ export class LogEnd {
 
   /** The newest state that is old enough; undefined when none is. Throws LOG_UNAVAILABLE. */
   async look(nowMs: number): Promise<LogState | undefined> {
-    if (this.#newer && nowMs - this.#newer.atMs < this.#ageMs) return this.#older?.state;
-    this.#older = this.#newer;
+    if (this.#newer && nowMs - this.#newer.atMs < this.#ageMs) return this.#older;
+    this.#older = this.#newer?.state;
     this.#newer = { atMs: nowMs, state: await this.#log.state() };
-    return this.#older?.state;
+    return this.#older;
   }
 }
 

@@ -34,24 +34,7 @@ _stitchwork() {
   _stitchwork_words "$path" "$positional" "$cur"
 }
 
-_stitchwork_is_command() {
-  case "$1 $2" in
-${nodes
-  .filter(({ path }) => path !== '')
-  .map(({ path }) => `    ${quote(path.includes(' ') ? path : ` ${path}`)}) return 0 ;;`)
-  .join('\n')}
-  esac
-  return 1
-}
-
-_stitchwork_takes_value() {
-  case "$1:$2" in
-${valueFlags(nodes)
-  .map(({ key }) => `    ${quote(key)}) return 0 ;;`)
-  .join('\n')}
-  esac
-  return 1
-}
+${predicates(nodes)}
 
 _stitchwork_flags() {
   case "$1" in
@@ -91,6 +74,28 @@ function words(nodes: readonly CompletionNode[]): readonly string[] {
       return [`    ${position}) ${reply(values, '$3')} ;;`];
     });
   });
+}
+
+/** What bash and zsh ask alike: whether a word is a command below a path, and whether a flag of it takes a value. */
+export function predicates(nodes: readonly CompletionNode[]): string {
+  return `_stitchwork_is_command() {
+  case "$1 $2" in
+${nodes
+  .filter(({ path }) => path !== '')
+  .map(({ path }) => `    ${quote(path.includes(' ') ? path : ` ${path}`)}) return 0 ;;`)
+  .join('\n')}
+  esac
+  return 1
+}
+
+_stitchwork_takes_value() {
+  case "$1:$2" in
+${valueFlags(nodes)
+  .map(({ key }) => `    ${quote(key)}) return 0 ;;`)
+  .join('\n')}
+  esac
+  return 1
+}`;
 }
 
 function reply(values: Values, current: string): string {

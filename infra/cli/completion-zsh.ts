@@ -1,5 +1,5 @@
 // The zsh completion script: the same tables as for bash, with descriptions.
-import { quote } from './completion-bash.ts';
+import { predicates, quote } from './completion-bash.ts';
 import { type CompletionNode, type Values, valueFlags } from './completion-model.ts';
 
 export function zshScript(nodes: readonly CompletionNode[]): string {
@@ -34,24 +34,7 @@ _stitchwork() {
   _stitchwork_words "$path_" "$positional"
 }
 
-_stitchwork_is_command() {
-  case "$1 $2" in
-${nodes
-  .filter(({ path }) => path !== '')
-  .map(({ path }) => `    ${quote(path.includes(' ') ? path : ` ${path}`)}) return 0 ;;`)
-  .join('\n')}
-  esac
-  return 1
-}
-
-_stitchwork_takes_value() {
-  case "$1:$2" in
-${valueFlags(nodes)
-  .map(({ key }) => `    ${quote(key)}) return 0 ;;`)
-  .join('\n')}
-  esac
-  return 1
-}
+${predicates(nodes)}
 
 _stitchwork_flags() {
   local -a list

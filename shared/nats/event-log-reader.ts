@@ -1,10 +1,10 @@
 // Reads the event log: state and single messages from the leader, shards by a consumer that they share.
-import { DEFAULT_SHARDS, type SegmentNames, sourceOf } from '../contract/names.ts';
+import { DEFAULT_SHARDS, type SegmentNames } from '../contract/names.ts';
 import { StitchworkError } from '../kernel/errors.ts';
-import type { EventLogReader, LogMessage } from '../ports/event-log.ts';
+import type { EventLogReader } from '../ports/event-log.ts';
 import type { NatsDoor } from './connect.ts';
 import { callApi, getMessage } from './jetstream-api.ts';
-import { readLogState } from './log-state.ts';
+import { logMessage, readLogState } from './log-state.ts';
 import { SharedReader } from './shared-reader.ts';
 
 /** `shards`: how many the segment has. */
@@ -20,7 +20,7 @@ export function createEventLogReader(
     async messageAt(sequence) {
       const message = await getMessage(door, stream, { seq: sequence }, 'LOG_UNAVAILABLE');
       if (!message) return undefined;
-      return logMessage(message.subject, message.sequence, message.timeMs, message.data);
+      return logMessage(names, message.subject, message.sequence, message.timeMs, message.data);
     },
     async lastSequenceOf(shard) {
       const query = { last_by_subj: names.shardFilter(shard) };
@@ -29,12 +29,6 @@ export function createEventLogReader(
     countAfter: (shard, afterSequence) => countAfter(door, names, shard, afterSequence),
     open: (shard, afterSequence, onReadable) => reader.open(shard, afterSequence, onReadable),
   };
-}
-
-/** A stored message as the log's users know it: shard and source are tokens of the subject. */
-function logMessage(subject: string, sequence: number, timeMs: number, payload: Uint8Array): LogMessage {
-  const tokens = subject.split('.');
-  return { shard: Number(tokens[2]), source: sourceOf(tokens[3]), sequence, timeMs, payload };
 }
 
 /** The server counts when a consumer is made: an ephemeral one, gone at once. */

@@ -1,7 +1,7 @@
-// The event log as a whole, as its leader sees it.
-import type { SegmentNames } from '../contract/names.ts';
+// The event log as a whole, as its leader sees it, and its messages as the log's users know them.
+import { type SegmentNames, sourceOf } from '../contract/names.ts';
 import { StitchworkError } from '../kernel/errors.ts';
-import type { LogState } from '../ports/event-log.ts';
+import type { LogMessage, LogState } from '../ports/event-log.ts';
 import type { NatsDoor } from './connect.ts';
 import { LEADER_TIMEOUT_MS, streamInfo } from './jetstream-api.ts';
 import { whileBehind } from './leader-lag.ts';
@@ -22,4 +22,18 @@ async function readNow(door: NatsDoor, names: SegmentNames): Promise<LogState> {
   const firstSequence = messages === 0 ? last_seq + 1 : first_seq;
   const bytesMax = Number(info.config.max_bytes ?? -1);
   return { createdAt: info.created, firstSequence, lastSequence: last_seq, messages, bytes, bytesMax };
+}
+
+/** A stored message: shard and source are the last two tokens of its subject. */
+export function logMessage(
+  names: SegmentNames,
+  subject: string,
+  sequence: number,
+  timeMs: number,
+  payload: Uint8Array,
+): LogMessage {
+  const shardAt = names.eventsFilter.length - 1;
+  const dot = subject.indexOf('.', shardAt);
+  const shard = Number(subject.slice(shardAt, dot));
+  return { shard, source: sourceOf(subject.slice(dot + 1)), sequence, timeMs, payload };
 }

@@ -5,6 +5,7 @@ import type { CopyName, CopyState, OutboxCopies } from '../ports/outbox-copies.t
 import type { NatsDoor } from './connect.ts';
 import { callApi, getMessage, rawHeader, type StreamState, streamInfo } from './jetstream-api.ts';
 import { whileBehind } from './leader-lag.ts';
+import { type OutboxName, outboxSource } from './topology.ts';
 
 const NS = 1e6;
 const COPIES: readonly CopyName[] = ['activations', 'audit', 'dead', 'timers'];
@@ -23,10 +24,10 @@ export function createOutboxCopies(door: NatsDoor, names: SegmentNames): OutboxC
       const { sources, ...without } = config;
       if (sources !== undefined) await update(door, stream, without);
       // Another process that did the first half may have left none: the description of the topology has them too.
-      await update(door, stream, { ...without, sources: sources ?? [sourceConfig(names, name)] });
+      await update(door, stream, { ...without, sources: sources ?? [outboxSource(names, outboxOf(name))] });
     },
     async purge(name, upTo) {
-      const filter = names.recordSubject(OUTBOX_FILTERS[name === 'timers' ? 'fired' : filterOf(name)]);
+      const filter = names.recordSubject(OUTBOX_FILTERS[outboxOf(name)]);
       // The server purges up to but not including `seq`.
       await purge(door, names.profilesStream, { filter, seq: upTo + 1 });
     },
@@ -34,7 +35,9 @@ export function createOutboxCopies(door: NatsDoor, names: SegmentNames): OutboxC
   };
 }
 
-function filterOf(name: Exclude<CopyName, 'timers'>): 'activation' | 'audit' | 'dead' {
+/** The part of the outbox that a copy takes. */
+function outboxOf(name: CopyName): OutboxName {
+  if (name === 'timers') return 'fired';
   return name === 'activations' ? 'activation' : name;
 }
 
@@ -49,12 +52,6 @@ function targetOf(names: SegmentNames, name: CopyName): { stream: string; newest
     case 'timers':
       return { stream: names.eventsStream, newest: names.sourceFilter('timer') };
   }
-}
-
-function sourceConfig(names: SegmentNames, name: CopyName) {
-  const outbox = name === 'timers' ? 'fired' : filterOf(name);
-  const src = names.recordSubject(OUTBOX_FILTERS[outbox]);
-  return { name: names.profilesStream, subject_transforms: [{ src, dest: names.copyDestinations[outbox] }] };
 }
 
 async function stateOf(door: NatsDoor, names: SegmentNames, name: CopyName): Promise<CopyState> {

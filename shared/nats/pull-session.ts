@@ -4,10 +4,11 @@
 //
 //   opening -created-> running -gap, missed heartbeat, consumer gone, lost connection-> ended
 import { createInbox, type Msg, nuid, type Subscription } from 'nats';
-import { type SegmentNames, sourceOf } from '../contract/names.ts';
+import type { SegmentNames } from '../contract/names.ts';
 import type { LogMessage } from '../ports/event-log.ts';
 import type { NatsDoor } from './connect.ts';
 import { callApi, LEADER_TIMEOUT_MS } from './jetstream-api.ts';
+import { logMessage } from './log-state.ts';
 
 /** Messages and bytes of one pull; the next one goes out when half of it has come. */
 const PULL_MESSAGES = 1000;
@@ -39,7 +40,6 @@ export class PullSession {
   readonly #options: SessionOptions;
   readonly #inbox = createInbox();
   readonly #consumer = nuid.next();
-  readonly #shardAt: number;
   #delivered = 0;
   #asked = 0;
   #heardAtMs = 0;
@@ -51,7 +51,6 @@ export class PullSession {
     this.#door = door;
     this.#names = names;
     this.#options = options;
-    this.#shardAt = names.eventsFilter.length - 1;
     this.#next = options.afterSequence + 1;
   }
 
@@ -138,23 +137,13 @@ export class PullSession {
     this.pending = place.pending;
     if (place.streamSequence !== this.#next) this.#options.onJump();
     this.#next = place.streamSequence + 1;
-    this.#options.onMessage(this.#messageOf(msg, place));
+    // The client's buffer is reused for what comes next: the payload must be a copy. Small ones share slabs, which live
+    // as long as the messages next to one another do.
+    const payload = Buffer.from(msg.data);
+    this.#options.onMessage(
+      logMessage(this.#names, msg.subject, place.streamSequence, place.timeMs, payload),
+    );
     this.more();
-  }
-
-  /** Shard and source are the last two tokens of the subject. */
-  #messageOf(msg: Msg, place: ReturnType<typeof parseAckSubject>): LogMessage {
-    const { subject } = msg;
-    const dot = subject.indexOf('.', this.#shardAt);
-    return {
-      shard: Number(subject.slice(this.#shardAt, dot)),
-      source: sourceOf(subject.slice(dot + 1)),
-      sequence: place.streamSequence,
-      timeMs: place.timeMs,
-      // The client's buffer is reused for what comes next: the payload must be a copy. Small ones share slabs, which
-      // live as long as the messages next to one another do.
-      payload: Buffer.from(msg.data),
-    };
   }
 
   #receiveStatus(msg: Msg): void {

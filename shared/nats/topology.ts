@@ -51,14 +51,14 @@ const UNAVAILABLE = 503;
 /** Everything that a segment needs, in the order in which it must be made. */
 export function describeTopology(names: SegmentNames, options: TopologyOptions): Topology {
   const replicas = options.replicas ?? 1;
-  const copy = (name: string, subjects: string, filter: string, to: string, ageMs: number): StreamSpec => ({
+  const copy = (name: string, subjects: string, outbox: OutboxName, ageMs: number): StreamSpec => ({
     name,
     config: {
       ...base(replicas),
       ...KEPT_AS_IS,
       description: `Stitchwork, segment ${names.segment}: ${subjects}`,
       max_age: ageMs * NS,
-      sources: [sourceOf(names, filter, to)],
+      sources: [outboxSource(names, outbox)],
     },
   });
   return [
@@ -74,30 +74,12 @@ export function describeTopology(names: SegmentNames, options: TopologyOptions):
         allow_atomic: true,
         duplicate_window: 120_000 * NS,
         metadata: { [SHARDS_METADATA]: String(options.shards) },
-        sources: [sourceOf(names, OUTBOX_FILTERS.fired, names.copyDestinations.fired)],
+        sources: [outboxSource(names, 'fired')],
       },
     },
-    copy(
-      names.activationsStream,
-      'activations',
-      OUTBOX_FILTERS.activation,
-      names.copyDestinations.activation,
-      options.activationsAgeMs ?? 30 * DAY_MS,
-    ),
-    copy(
-      names.auditStream,
-      'audit',
-      OUTBOX_FILTERS.audit,
-      names.copyDestinations.audit,
-      options.auditAgeMs ?? 30 * DAY_MS,
-    ),
-    copy(
-      names.deadStream,
-      'dead letters',
-      OUTBOX_FILTERS.dead,
-      names.copyDestinations.dead,
-      options.deadAgeMs ?? 90 * DAY_MS,
-    ),
+    copy(names.activationsStream, 'activations', 'activation', options.activationsAgeMs ?? 30 * DAY_MS),
+    copy(names.auditStream, 'audit', 'audit', options.auditAgeMs ?? 30 * DAY_MS),
+    copy(names.deadStream, 'dead letters', 'dead', options.deadAgeMs ?? 90 * DAY_MS),
     kvSpec(names.snapshotsBucket, replicas, {}),
     kvSpec(CONFIG_BUCKET, replicas, {}),
     kvSpec(MEMBERS_BUCKET, replicas, { storage: 'memory', max_age: (options.membersTtlMs ?? 3000) * NS }),
@@ -153,8 +135,12 @@ function kvSpec(bucket: string, replicas: number, extra: Readonly<Record<string,
   };
 }
 
-function sourceOf(names: SegmentNames, filter: string, to: string) {
-  return { name: names.profilesStream, subject_transforms: [{ src: names.recordSubject(filter), dest: to }] };
+export type OutboxName = keyof typeof OUTBOX_FILTERS;
+
+/** How a stream copies one part of the outbox out of the profile bucket. */
+export function outboxSource(names: SegmentNames, outbox: OutboxName) {
+  const src = names.recordSubject(OUTBOX_FILTERS[outbox]);
+  return { name: names.profilesStream, subject_transforms: [{ src, dest: names.copyDestinations[outbox] }] };
 }
 
 /** Creates what is missing and mends what differs. Safe when several do it at once. Returns what it did. */

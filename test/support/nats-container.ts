@@ -1,7 +1,7 @@
 // A nats-server in a container, where an engine answers: the same version, configuration and tests as the local process.
 import { existsSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { PINNED_VERSION } from '../../infra/nats-server/resolve.ts';
+import { freePort } from '../../infra/nats-server/start.ts';
 import { packagePath } from '../../infra/package-root.ts';
 import type { TestServer } from './nats.ts';
 
@@ -22,7 +22,7 @@ export async function startContainer(): Promise<TestServer | undefined> {
 async function start(): Promise<TestServer> {
   const { GenericContainer, getContainerRuntimeClient, Wait } = await import('testcontainers');
   // The port must be the same after a restart, so it is chosen here.
-  const host = await freePort();
+  const host = await freePort('127.0.0.1');
   const container = await new GenericContainer(`nats:${PINNED_VERSION}-alpine`)
     .withCopyFilesToContainer([{ source: packagePath('nats.conf'), target: '/etc/stitchwork/nats.conf' }])
     .withCommand(['-c', '/etc/stitchwork/nats.conf', '-p', String(PORT), '-sd', '/data'])
@@ -39,14 +39,4 @@ async function start(): Promise<TestServer> {
     signal: (name) => void raw.kill({ signal: name }),
     stop: async () => void (await container.stop()),
   };
-}
-
-async function freePort(): Promise<number> {
-  return new Promise((resolve) => {
-    const server = createServer();
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address();
-      server.close(() => resolve(typeof address === 'object' && address ? address.port : 0));
-    });
-  });
 }

@@ -1,6 +1,7 @@
 // Latency over HTTP, open loop: an event until its commit is answered, and a profile read.
 import { httpFigures, httpJob, withGateway } from '../http-scenario.ts';
-import type { Scenario } from '../scenario.ts';
+import type { HttpJob, HttpResult } from '../load/jobs.ts';
+import type { BenchContext, Scenario } from '../scenario.ts';
 
 const WAIT_RATE = 500;
 const READ_RATE = 1000;
@@ -13,23 +14,10 @@ export const waitCommit: Scenario = {
   remote: true,
   byDefault: true,
   run: (context) => {
-    const needs = { worker: true, profiles: Math.min(PROFILES_MAX, context.sizes.profiles) };
-    return withGateway(context, 'wait-commit', needs, async (gateway) => {
-      const ratePerSecond = context.sizes.ratePerSecond ?? WAIT_RATE;
-      const request = { kind: 'send', batch: 1, waitForCommit: true } as const;
-      const job = httpJob(context, gateway, { connections: CONNECTIONS, request, ratePerSecond });
-      const { result, usPerDone } = await gateway.measure({
-        ...job,
-        workload: { ...job.workload, profiles: needs.profiles },
-      });
-      const figures = {
-        'requests/s': result.requests / (result.elapsedMs / 1000),
-        ...httpFigures(result),
-        'committed %': (100 * result.committed) / result.requests,
-        ...usPerDone,
-      };
-      return [{ name: 'wait-commit', figures }];
-    });
+    const request = { kind: 'send', batch: 1, waitForCommit: true } as const;
+    return openLoop(context, 'wait-commit', { worker: true, rate: WAIT_RATE, request }, (result) => ({
+      'committed %': (100 * result.committed) / result.requests,
+    }));
   },
 };
 
@@ -38,25 +26,35 @@ export const read: Scenario = {
   about: `GET /v1/profiles/<key>/<value> of profiles that exist, open loop at ${READ_RATE}/s unless --rate says otherwise; from the intended moment of sending`,
   remote: true,
   byDefault: true,
-  run: (context) => {
-    const needs = { worker: false, profiles: Math.min(PROFILES_MAX, context.sizes.profiles) };
-    return withGateway(context, 'read', needs, async (gateway) => {
-      const ratePerSecond = context.sizes.ratePerSecond ?? READ_RATE;
-      const job = httpJob(context, gateway, {
-        connections: CONNECTIONS,
-        request: { kind: 'read' },
-        ratePerSecond,
-      });
-      const { result, usPerDone } = await gateway.measure({
-        ...job,
-        workload: { ...job.workload, profiles: needs.profiles },
-      });
-      const figures = {
-        'requests/s': result.requests / (result.elapsedMs / 1000),
-        ...httpFigures(result),
-        ...usPerDone,
-      };
-      return [{ name: 'read', figures }];
-    });
-  },
+  run: (context) =>
+    openLoop(context, 'read', { worker: false, rate: READ_RATE, request: { kind: 'read' } }, () => ({})),
 };
+
+interface OpenLoop {
+  readonly worker: boolean;
+  /** Requests a second unless the options say otherwise. */
+  readonly rate: number;
+  readonly request: HttpJob['request'];
+}
+
+/** One load over profiles that exist, and what it gave; `more` are figures of this scenario alone. */
+function openLoop(
+  context: BenchContext,
+  name: string,
+  { worker, rate, request }: OpenLoop,
+  more: (result: HttpResult) => Readonly<Record<string, number>>,
+): ReturnType<Scenario['run']> {
+  const profiles = Math.min(PROFILES_MAX, context.sizes.profiles);
+  return withGateway(context, name, { worker, profiles }, async (gateway) => {
+    const ratePerSecond = context.sizes.ratePerSecond ?? rate;
+    const job = httpJob(context, gateway, { connections: CONNECTIONS, request, ratePerSecond });
+    const { result, usPerDone } = await gateway.measure({ ...job, workload: { ...job.workload, profiles } });
+    const figures = {
+      'requests/s': result.requests / (result.elapsedMs / 1000),
+      ...httpFigures(result),
+      ...more(result),
+      ...usPerDone,
+    };
+    return [{ name, figures }];
+  });
+}
