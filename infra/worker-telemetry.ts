@@ -48,7 +48,11 @@ export function createWorkerMetrics(registry: Registry, reports: () => readonly 
     new Histogram({ name: `stitchwork_worker_${name}`, help, labelNames, buckets, registers });
   return {
     messages: counter('messages_total', 'Messages of the event log that were applied.'),
-    commits: counter('commits_total', 'Atomic commits that succeeded.'),
+    commits: counter(
+      'commits_total',
+      'Commits that succeeded: batches with their checkpoints, and plain writes whose checkpoints follow.',
+      ['kind'],
+    ),
     writes: counter('commit_messages_total', 'Messages written by successful commits.'),
     bytes: counter('commit_bytes_total', 'Bytes written by successful commits.'),
     commitSeconds: histogram('commit_seconds', 'Duration of a successful commit.', COMMIT_SECONDS),
@@ -110,7 +114,7 @@ export function createWorkerTelemetry(metrics: WorkerMetrics, parts: WorkerTelem
     committed(batch) {
       activity.committed(batch);
       metrics.messages.inc(labels, batch.messages);
-      metrics.commits.inc(labels);
+      metrics.commits.inc({ ...labels, kind: batch.kind });
       metrics.writes.inc(labels, batch.writes);
       metrics.bytes.inc(labels, batch.bytes);
       metrics.commitSeconds.observe(labels, batch.durationMs / 1000);

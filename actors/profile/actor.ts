@@ -17,8 +17,10 @@ import { Draft } from './draft.ts';
 import { decideTimer } from './expire.ts';
 import { foreseeHolders } from './find-profiles.ts';
 import { type ParsedMessage, parseMessage, readEnvelope } from './parse-message.ts';
+import type { Profile } from './profile.ts';
 import { decodeRecord, encodeRecord } from './record-codec.ts';
 import { compileRules, type Rules } from './rules.ts';
+import { stamped } from './stamps.ts';
 
 /** An actor that decides by this config. The config must be one that `parseSegmentConfig` gave. */
 export function createProfileActor(
@@ -32,6 +34,7 @@ export function createProfileActor(
     decide: (message, parsed, view) => decide(message, parsed, view, rules),
     foresee: (parsed, view) =>
       parsed.kind === 'event' ? foreseeHolders(view, parsed.input.keys.usable, parsed.input.linkKeys) : [],
+    stamp: (state, messages, isSettled) => stamped(state as Profile, messages, isSettled),
     encode: encodeRecord,
     decode: decodeRecord,
     deadLetter: (message, reason) => deadLetter(message, reason, config.segment),
@@ -56,7 +59,7 @@ function decide(message: ActorMessage, parsed: ParsedMessage, view: RecordView, 
   if (decided.kind !== 'done') return decided;
   const { messageId } = parsed.input.event;
   audit(draft, message, rules, decided.facts, decided.profileId, messageId);
-  const apply = draft.apply();
+  const apply = draft.apply(decided.profileId);
   if (parsed.replyTo === undefined) return apply;
   return { ...apply, reply: replyOf(parsed.replyTo, { messageId, profileId: decided.belongsTo ?? null }) };
 }

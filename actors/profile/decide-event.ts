@@ -1,4 +1,5 @@
 // One customer event, decided: keys -> profile (create, attach, merge, refuse), then attributes, then triggers.
+import type { ActorMessage } from '../../shared/contract/actor.ts';
 import { recordKeys } from '../../shared/contract/names.ts';
 import type { AuditFact } from '../../shared/contract/outbox.ts';
 import { uuidV7From } from '../../shared/kernel/hash.ts';
@@ -12,9 +13,11 @@ import { endOf, mergeProfiles, newProfile, retire, withExpiry } from './lifecycl
 import { holdsKey, type Profile } from './profile.ts';
 import type { Rules } from './rules.ts';
 import { hasSeen } from './seen.ts';
+import { isStamped } from './stamps.ts';
 import { runTriggers } from './triggers.ts';
 
 export interface EventInput {
+  readonly message: ActorMessage;
   readonly event: AppliedEvent;
   readonly keys: EventKeys;
   /** Record keys of the links of the usable keys, in their order. */
@@ -46,6 +49,8 @@ export function decideEvent(draft: Draft, input: EventInput, rules: Rules): Even
   const newer = found.holders.find(({ holder }) => holder && holder.configVersion > rules.configVersion);
   if (newer)
     return { kind: 'wait', reason: `config version ${newer.holder?.configVersion} is in use already` };
+  const applied = found.holders.find(({ holder }) => holder && isStamped(holder, input.message));
+  if (applied) return { kind: 'done', profileId: undefined, belongsTo: applied.holder!.id, facts: [] };
   const alive = withoutExpired(draft, found.holders, input.event.nowMs, rules, facts);
   if ('kind' in alive) return alive;
   return stitch(draft, alive, input, rules, facts);

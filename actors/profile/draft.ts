@@ -59,9 +59,30 @@ export class Draft {
     this.#alarms.push({ kind: 'cancel', key: recordKeys.alarm(profileId, timer) });
   }
 
-  apply(): Apply {
+  /** `changed`: the profile that the message was applied to, if it was to one. */
+  apply(changed?: string): Apply {
     const guards = [...this.#guards].filter((key) => !this.#writes.has(key));
-    return { kind: 'apply', writes: this.#writes, guards, outbox: this.#outbox, alarms: this.#alarms };
+    const apply: Apply = {
+      kind: 'apply',
+      writes: this.#writes,
+      guards,
+      outbox: this.#outbox,
+      alarms: this.#alarms,
+    };
+    return changed !== undefined && this.#changesOnly(changed) ? { ...apply, stampable: true } : apply;
+  }
+
+  /** Whether nothing is done but a profile that existed is written. */
+  #changesOnly(profileId: string): boolean {
+    const key = recordKeys.profile(profileId);
+    return (
+      this.#writes.size === 1 &&
+      this.#writes.has(key) &&
+      (this.#view.get(key) ?? null) !== null &&
+      this.#guards.size === 0 &&
+      this.#outbox.length === 0 &&
+      this.#alarms.length === 0
+    );
   }
 
   #append(key: string, body: object): void {

@@ -7,6 +7,7 @@ import type { Draft } from './draft.ts';
 import type { AttributeState, HeldKey, Profile, Redirect } from './profile.ts';
 import { MERGED_FROM_MAX } from './profile.ts';
 import { mergeSeen } from './seen.ts';
+import { mergeStamps } from './stamps.ts';
 
 export const EXPIRE_TIMER = 'expire';
 export const REDIRECT_TIMER = 'redirect';
@@ -61,6 +62,7 @@ export function rearmExpiry(profile: Profile, dueMs: number, draft: Draft): Prof
 
 /** Two profiles as one under the survivor's id. Whatever the order of merges, keys and attributes come out the same. */
 export function mergeProfiles(survivor: Profile, other: Profile, nowMs: number): Profile {
+  const stamps = mergeStamps(survivor, other);
   return {
     ...survivor,
     createdAtMs: Math.min(survivor.createdAtMs, other.createdAtMs),
@@ -74,6 +76,7 @@ export function mergeProfiles(survivor: Profile, other: Profile, nowMs: number):
     mergedFrom: [...survivor.mergedFrom, ...other.mergedFrom, other.id].slice(-MERGED_FROM_MAX),
     mergedCount: survivor.mergedCount + other.mergedCount + 1,
     configVersion: Math.max(survivor.configVersion, other.configVersion),
+    ...(stamps && { stamps }),
   };
 }
 

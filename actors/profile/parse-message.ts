@@ -48,7 +48,7 @@ export function parseMessage(message: ActorMessage, config: SegmentConfig): Pars
   const linkKeys = keys.usable.map(({ config: { name }, value }) => recordKeys.link(name, value));
   return {
     kind: 'event',
-    input: { event: applied, keys, linkKeys, idEntropy },
+    input: { message, event: applied, keys, linkKeys, idEntropy },
     replyTo: envelope.replyTo,
   };
 }

@@ -1,6 +1,7 @@
 // The states that the profile actor keeps: profiles, redirects of retired ids, links from keys to profiles. All
 // immutable: a reducer returns the same reference when nothing changed.
 import type { Seen } from './seen.ts';
+import type { Stamp } from './stamps.ts';
 
 export interface HeldKey {
   readonly value: string;
@@ -52,6 +53,8 @@ export interface Profile {
   readonly configVersion: number;
   /** Its end has begun and takes more than one commit: whatever is still there is over. */
   readonly ending?: true;
+  /** Messages that were applied without a checkpoint. */
+  readonly stamps?: readonly Stamp[];
 }
 
 export interface Redirect {

@@ -8,7 +8,9 @@ import { fromRow, toRow } from './stored-forms.ts';
 
 export type RecordState = Profile | Redirect | Link;
 
-export const RECORD_VERSION = 3;
+export const RECORD_VERSION = 4;
+/** The oldest version that is a row. */
+const ROW_VERSION_MIN = 3;
 const CODEC_MSGPACK = 1;
 
 // A record may be read by a process that shares nothing with its writer: no shared structures.
@@ -39,8 +41,8 @@ export function decodeRecord(key: string, bytes: Uint8Array): RecordState {
   const stored: unknown = packr.unpack(bytes.subarray(1));
   if (!Array.isArray(stored)) return decodeObject(key, stored as Stored);
   const [version, row] = stored as [unknown, unknown];
-  if (version !== RECORD_VERSION)
-    throw new Error(`${key}: version ${String(version)} is newer than this program`);
+  if (typeof version !== 'number' || version < ROW_VERSION_MIN || version > RECORD_VERSION)
+    throw new Error(`${key}: version ${String(version)} is not known to this program`);
   if (!Array.isArray(row)) throw new Error(`${key}: no record`);
   return fromRow(row);
 }

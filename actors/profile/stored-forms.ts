@@ -2,6 +2,7 @@
 // their meaning; what is new goes to the end, with a new record version.
 import type { AttributeState, HeldKey, Link, Profile, Redirect, TimerState } from './profile.ts';
 import { decodeSeen, encodeSeen } from './seen.ts';
+import type { Stamp } from './stamps.ts';
 
 const PROFILE = 0;
 const REDIRECT = 1;
@@ -10,6 +11,8 @@ const SINGLE = 0;
 const COUNTER = 1;
 /** Numbers and strings of one held key in its row. */
 const HELD_STRIDE = 3;
+/** Numbers of one stamp in its row. */
+const STAMP_STRIDE = 3;
 
 export type Row = readonly unknown[];
 
@@ -59,6 +62,7 @@ function profileRow(profile: Profile): Row {
     profile.mergedCount,
     profile.configVersion,
     profile.ending === true,
+    profile.stamps ? stampsRow(profile.stamps) : null,
   ];
 }
 
@@ -79,7 +83,9 @@ function profileOf(row: Row): Profile {
     mergedCount: row[12] as number,
     configVersion: row[13] as number,
   };
-  return row[14] === true ? { ...state, ending: true } : state;
+  const stamps = row[15] as readonly number[] | null | undefined;
+  const ended: Profile = row[14] === true ? { ...state, ending: true } : state;
+  return stamps && stamps.length > 0 ? { ...ended, stamps: stampsOf(stamps) } : ended;
 }
 
 function heldRow(held: readonly HeldKey[]): Row {
@@ -98,6 +104,17 @@ function heldOf(row: Row): HeldKey[] {
     });
   }
   return held;
+}
+
+function stampsRow(stamps: readonly Stamp[]): Row {
+  return stamps.flatMap(({ shard, sequence, hash }) => [shard, sequence, hash]);
+}
+
+function stampsOf(row: readonly number[]): Stamp[] {
+  const stamps: Stamp[] = [];
+  for (let at = 0; at < row.length; at += STAMP_STRIDE)
+    stamps.push({ shard: row[at]!, sequence: row[at + 1]!, hash: row[at + 2]! });
+  return stamps;
 }
 
 function attributeRow(state: AttributeState): Row {

@@ -6,8 +6,11 @@ import { errorText, isStitchworkError } from '../../shared/kernel/errors.ts';
 import type { Random } from '../../shared/kernel/random.ts';
 import type { RecordStore } from '../../shared/ports/record-store.ts';
 import type { WorkerTelemetry } from '../../shared/ports/worker-telemetry.ts';
-import { oversizedMessage, type Plan, type Rejection, type Work } from './plan.ts';
+import { oversizedMessage, type Plan } from './plan.ts';
+import { noteProof, proofKeys } from './proof.ts';
 import { loadResidents, type Residents } from './residents.ts';
+import type { Rejection, Work } from './sealed-plan.ts';
+import type { OwnedShard } from './shard.ts';
 import { whileUnavailable } from './unavailable.ts';
 
 /** Longest stretch of deciding before the process looks at what else has arrived, such as a probe of another worker. */
@@ -18,6 +21,8 @@ const CLOCK_STRIDE = 16;
 export interface DecideDeps {
   readonly store: RecordStore;
   readonly residents: Residents;
+  readonly shards: ReadonlyMap<number, OwnedShard>;
+  readonly workerId: string;
   readonly clock: Clock;
   readonly random: Random;
   readonly telemetry: WorkerTelemetry;
@@ -28,6 +33,8 @@ export interface DecideDeps {
 const LOAD_ROUNDS_MAX = 24;
 /** Rounds of reading contradicting records from the leader before the message is set aside. */
 const FRESH_ROUNDS_MAX = 6;
+/** Messages whose shards are proven to be owned by the request that loads what they need. */
+const PROOF_AHEAD = 100;
 /** Messages looked at ahead to gather what they need into the same request. */
 const LOOK_AHEAD_MAX = 1000;
 
@@ -65,7 +72,9 @@ export async function extendPlan(
       // Records that this plan already relies on must not change under it: what stands before goes first.
       if (step.fresh && (plan.works.length > 0 || plan.isAhead)) return 'full';
       const keys = step.fresh ? step.keys : gatherNeeds(plan, works, index, step.keys);
-      await load(deps, keys, step.fresh ? 'leader' : 'replica', signal);
+      if (step.fresh) await load(deps, keys, 'leader', [], signal);
+      else
+        await load(deps, keys, 'replica', proofKeys(works.slice(index, index + PROOF_AHEAD), keys), signal);
       step = decideOne(plan, work, undefined);
     }
     if (step === 'full') return 'full';
@@ -135,9 +144,16 @@ async function load(
   deps: DecideDeps,
   keys: readonly string[],
   from: 'replica' | 'leader',
+  proof: readonly string[],
   signal: AbortSignal,
 ): Promise<void> {
-  await whileUnavailable(deps, () => loadResidents(deps.residents, deps.store, keys, from), signal);
+  const { residents, store } = deps;
+  const loaded = await whileUnavailable(
+    deps,
+    () => loadResidents(residents, store, keys, from, proof),
+    signal,
+  );
+  if (proof.length > 0) noteProof(deps.shards, deps.workerId, loaded);
   deps.telemetry.loaded(keys.length);
 }
 

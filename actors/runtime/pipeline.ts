@@ -1,5 +1,6 @@
 // The one commit pipeline of a worker, for all its shards: decide, commit, and only then tell. One commit is in flight
-// at a time; meanwhile the next plan is decided over it, and thrown away if that commit fails.
+// at a time; meanwhile the next plan is decided over it, and thrown away if that commit fails. A few messages that change
+// one record each go as plain writes; the checkpoints behind them follow beside later ones.
 //
 //   todo -> plan (decided, encoded) -> flight (sent) -committed-> residents, checkpoints, telling
 //     ^----------- thrown away ---------------'-fenced, conflict, revisions unknown-> the plan ahead is thrown away
@@ -8,18 +9,26 @@ import { invariant } from '../../shared/kernel/assert.ts';
 import { errorText } from '../../shared/kernel/errors.ts';
 import { randomToken } from '../../shared/kernel/random.ts';
 import type { Replies } from '../../shared/ports/replies.ts';
-import { type CommitDeps, type CommitResult, readShards, settleCommit } from './commit.ts';
+import { type CommitResult, settleCommit } from './commit.ts';
 import { type DecideDeps, extendPlan, type Progress } from './decide.ts';
-import { Plan, type Rejection, type SealedPlan, type Work } from './plan.ts';
+import {
+  type Flight,
+  type LandingDeps,
+  loseChangedShards,
+  loseFenced,
+  rereadRevisions,
+  splitPlain,
+  takeOver,
+} from './landing.ts';
+import { type PlainResult, settlePlain } from './plain-commit.ts';
+import { Plan } from './plan.ts';
 import { loadResidents } from './residents.ts';
-import type { OwnedShard } from './shard.ts';
+import type { Rejection, SealedPlan, Work } from './sealed-plan.ts';
 import { whileUnavailable } from './unavailable.ts';
+import { Unsettled } from './unsettled.ts';
 
-export interface PipelineDeps extends DecideDeps, CommitDeps {
-  readonly shards: ReadonlyMap<number, OwnedShard>;
+export interface PipelineDeps extends DecideDeps, LandingDeps {
   readonly actor: () => Actor;
-  /** Ends the ownership of a shard: another worker has it. */
-  readonly lose: (shard: number) => void;
   /** Most messages of a plan, kept from plan to plan: small after conflicts. */
   readonly pace: { cut: number; readonly max: number };
   /** Whether something has to be settled before the next commit. */
@@ -41,16 +50,6 @@ const WAIT_MS = 100;
 /** Nobody waits longer for a message: a backlog, or a log that is read again, must not answer the past. */
 const REPLY_AGE_MAX_MS = 10_000;
 
-interface Flight {
-  readonly plan: SealedPlan;
-  readonly startMs: number;
-  /** Shards as they were owned when it was sent. */
-  readonly tickets: ReadonlyMap<number, OwnedShard | undefined>;
-  /** Rejects when the commit was given up. */
-  readonly done: Promise<CommitResult>;
-  settled: boolean;
-}
-
 export class Pipeline {
   readonly #deps: PipelineDeps;
   readonly #signal: AbortSignal;
@@ -59,11 +58,14 @@ export class Pipeline {
   #plan: Plan | undefined;
   #progress: Progress = 'all';
   #flight: Flight | undefined;
+  /** Checkpoints on their way, beside plain commits; a batch waits for them. */
+  #settling: Flight | undefined;
   #cut: number;
   /** The next plan is the contested message alone: it goes after a random pause. */
   #contested = false;
   readonly #conflicts = new Map<string, number>();
   readonly #reject = new Map<Work, Rejection>();
+  readonly #unsettled = new Unsettled();
 
   /** `signal` ends every wait; then methods reject. */
   constructor(deps: PipelineDeps, signal: AbortSignal) {
@@ -90,16 +92,22 @@ export class Pipeline {
     return counts;
   }
 
+  /** When checkpoints have to follow what plain commits applied, in elapsed time. */
+  get settleDueMs(): number | undefined {
+    return this.#unsettled.dueMs;
+  }
+
   get isInFlight(): boolean {
-    return this.#flight !== undefined;
+    return this.#flight !== undefined || this.#settling !== undefined;
   }
 
   get isEmpty(): boolean {
-    return this.#flight === undefined && this.#todo.length === 0;
+    return !this.isInFlight && this.#todo.length === 0;
   }
 
-  /** Waits for the outcome of the commit in flight, if there is one, and draws its consequences. */
+  /** Waits for the outcome of what is in flight, and draws the consequences. */
   async land(): Promise<void> {
+    await this.#landSettling();
     if (!this.#flight) return;
     await this.#landed(this.#flight, await this.#flight.done);
   }
@@ -109,13 +117,15 @@ export class Pipeline {
    * Returns false when there is nothing to do before that commit has its outcome or more messages come.
    */
   async advance(): Promise<boolean> {
-    if (this.#flight?.settled) await this.land();
+    if (this.#settling?.settled) await this.#landSettling();
+    if (this.#flight?.settled) await this.#landed(this.#flight, await this.#flight.done);
     if (this.#deps.inDoubt()) {
-      if (this.#flight) return false;
+      if (this.isInFlight) return false;
       this.#discard();
       await this.#deps.settleDoubts();
     }
     this.#dropLost();
+    this.#settleIfDue();
     if (this.#todo.length === 0) return false;
     await this.#decide();
     if (this.#flight) return this.#flight.settled;
@@ -142,6 +152,31 @@ export class Pipeline {
     if (this.#flight) encodeAhead(plan);
   }
 
+  /** Sends the checkpoints behind earlier plain commits, when it is time for them and no batch moves them. */
+  #settleIfDue(): void {
+    const { dueMs } = this.#unsettled;
+    if (dueMs === undefined || this.#deps.clock.elapsedMs() < dueMs) return;
+    if (this.#settling || (this.#flight && !this.#flight.plan.plain)) return;
+    const checkpoints = this.#unsettled.seal(this.newCommitId(), this.#deps.shards.values());
+    if (checkpoints) this.#settling = this.#launch(checkpoints);
+  }
+
+  async #landSettling(): Promise<void> {
+    const flight = this.#settling;
+    if (!flight) return;
+    const result = await flight.done;
+    this.#settling = undefined;
+    if (result.kind === 'committed') {
+      if (result.revisions) takeOver(this.#deps, flight, result.revisions);
+      else await rereadRevisions(this.#deps, flight, this.#signal);
+      this.#tell(flight, []);
+      return;
+    }
+    if (result.kind === 'fenced') for (const shard of result.shards) this.#deps.lose(shard);
+    else await loseChangedShards(this.#deps, flight.plan, this.#signal);
+    this.#unsettled.renew(this.#deps.clock.elapsedMs());
+  }
+
   /** Sends the plan, if it can go as it is. */
   async #commit(): Promise<void> {
     const plan = this.#plan;
@@ -155,8 +190,14 @@ export class Pipeline {
     await this.#deps.noGaps();
     this.#dropLost();
     if (this.#plan !== plan || this.#deps.inDoubt()) return;
+    let sealed = this.#sealPlain(plan);
+    if (!sealed) {
+      await this.#landSettling();
+      this.#dropLost();
+      if (this.#plan !== plan || this.#deps.inDoubt()) return;
+      sealed = this.#sealOrSplit(plan);
+    }
     this.#plan = undefined;
-    const sealed = this.#sealOrSplit(plan);
     if (!sealed) return;
     this.#todo = this.#todo.slice(sealed.works.length);
     this.#send(sealed);
@@ -166,12 +207,23 @@ export class Pipeline {
     telemetry.residents(residents.measure());
   }
 
+  #sealPlain(plan: Plan): SealedPlan | undefined {
+    const { shards } = this.#deps;
+    const isSettled = (shard: number, sequence: number) => sequence <= (shards.get(shard)?.record.seq ?? 0);
+    const isProven = (shard: number, loadedAt: number) => loadedAt <= (shards.get(shard)?.provenAt ?? -1);
+    try {
+      return plan.sealPlain(this.newCommitId(), isSettled, isProven);
+    } catch {
+      // What cannot be encoded is found again, and set aside, when it is sealed as a batch.
+      return undefined;
+    }
+  }
+
   /** Seals a plan; when that cannot be, narrows it down to the message at fault and sets it aside. */
   #sealOrSplit(plan: Plan): SealedPlan | undefined {
-    const commitId = `${this.#deps.workerId}.${randomToken(this.#deps.random, 12)}`;
     let rejection: Rejection;
     try {
-      const sealed = plan.seal(commitId, this.#deps.shards);
+      const sealed = plan.seal(this.newCommitId(), this.#deps.shards);
       if (!('tooLarge' in sealed)) return sealed;
       const message = `record ${sealed.tooLarge} would grow to ${sealed.bytes} bytes`;
       rejection = { code: 'RECORD_TOO_LARGE', message };
@@ -184,23 +236,35 @@ export class Pipeline {
     return undefined;
   }
 
+  newCommitId(): string {
+    const { workerId, random } = this.#deps;
+    return `${workerId}.${randomToken(random, 12)}`;
+  }
+
   #send(plan: SealedPlan): void {
-    const { clock, telemetry, shards, onSettled } = this.#deps;
-    telemetry.phase('committing');
+    this.#deps.telemetry.phase('committing');
+    this.#flight = this.#launch(plan);
+  }
+
+  #launch(plan: SealedPlan): Flight {
+    const { clock, shards, onSettled } = this.#deps;
     const tickets = new Map([...plan.shards.keys()].map((shard) => [shard, shards.get(shard)]));
     const startMs = clock.elapsedMs();
-    const done = settleCommit(this.#deps, plan, this.#signal);
-    const flight: Flight = { plan, startMs, tickets, done, settled: false };
-    this.#flight = flight;
+    const settle = plan.plain ? settlePlain : settleCommit;
+    const done = settle(this.#deps, plan, this.#signal);
+    const { loads } = this.#deps.residents;
+    const flight: Flight = { plan, startMs, loads, tickets, done, settled: false };
     const settled = () => {
       flight.settled = true;
       onSettled();
     };
     // A commit that was given up is told to whoever lands it.
     done.then(settled, settled);
+    return flight;
   }
 
-  async #landed(flight: Flight, result: CommitResult): Promise<void> {
+  async #landed(flight: Flight, result: CommitResult | PlainResult): Promise<void> {
+    if (result.kind === 'plain') return this.#landedPlain(flight, result);
     const { plan } = flight;
     if (result.kind === 'committed') {
       if (result.revisions) takeOver(this.#deps, flight, result.revisions);
@@ -209,32 +273,65 @@ export class Pipeline {
         await rereadRevisions(this.#deps, flight, this.#signal);
       }
       this.#flight = undefined;
-      this.#committed(flight);
+      this.#committed(flight, plan.works);
       return;
     }
     this.#flight = undefined;
     this.#discard();
     this.#todo = [...plan.works, ...this.#todo];
     if (result.kind === 'fenced') for (const shard of result.shards) this.#deps.lose(shard);
-    else await this.#afterConflict(plan, result.key);
+    else await this.#afterConflict(plan, result.key === undefined ? [] : [result.key]);
     this.#dropLost();
   }
 
-  #committed({ plan, startMs }: Flight): void {
-    const { telemetry, clock, pace, replies } = this.#deps;
-    const { works, writes, bytes, shards } = plan;
-    const durationMs = clock.elapsedMs() - startMs;
+  /** What was stored is told; what was not, because its record had changed, is decided again. */
+  async #landedPlain(flight: Flight, { revisions }: PlainResult): Promise<void> {
+    const { plan } = flight;
+    const { residents, shards, clock } = this.#deps;
+    const changed: string[] = [];
+    let index = 0;
+    for (const [key, { state, bytes }] of plan.records) {
+      const revision = revisions[index++];
+      if (revision === undefined) changed.push(key);
+      else residents.put(key, { state, revision, bytes });
+    }
+    this.#flight = undefined;
+    const { done, redo } = splitPlain(plan, changed);
+    this.#unsettled.note(done, shards, clock);
+    if (redo.length === 0) {
+      this.#committed(flight, done);
+      return;
+    }
+    this.#discard();
+    this.#todo = [...redo, ...this.#todo];
+    if (done.length > 0) this.#committed(flight, done, plan.writes.length - changed.length);
+    await loseFenced(this.#deps, new Set(redo.map(({ message }) => message.shard)), this.#signal);
+    await this.#afterConflict(plan, changed);
+    this.#dropLost();
+  }
+
+  #committed(flight: Flight, works: readonly Work[], stored?: number): void {
+    const { pace } = this.#deps;
     pace.cut = Math.min(pace.max, Math.max(pace.cut, works.length * 2));
     this.#cut = pace.cut;
     this.#contested = false;
     this.#conflicts.clear();
     if (this.#reject.size > 0) for (const work of works) this.#reject.delete(work);
-    telemetry.phase('committed');
+    this.#deps.telemetry.phase('committed');
+    this.#tell(flight, works, stored);
+  }
+
+  /** `stored`: how many of the writes were, when not all. */
+  #tell({ plan, startMs }: Flight, works: readonly Work[], stored = plan.writes.length): void {
+    const { telemetry, clock, replies } = this.#deps;
+    const { bytes, shards } = plan;
+    const durationMs = clock.elapsedMs() - startMs;
     const { commitId } = plan;
     telemetry.committed({
+      kind: plan.plain ? 'plain' : 'batch',
       commitId,
       messages: works.length,
-      writes: writes.length,
+      writes: stored,
       bytes,
       durationMs,
       shards: shards.size,
@@ -242,8 +339,11 @@ export class Pipeline {
       records: plan.records.keys(),
     });
     const nowMs = clock.nowMs();
-    for (const { reply, nowMs: storedMs } of plan.replies)
-      if (nowMs - storedMs < REPLY_AGE_MAX_MS) replies.send(reply);
+    const told = works.length === plan.works.length ? undefined : new Set(works);
+    for (const { reply, work } of plan.replies) {
+      const isTold = told === undefined || told.has(work);
+      if (isTold && nowMs - work.message.nowMs < REPLY_AGE_MAX_MS) replies.send(reply);
+    }
     for (const { work, rejection } of plan.deadLetters) {
       const { shard, sequence, payload } = work.message;
       telemetry.deadLettered({ shard, sequence, payload, commitId, ...rejection });
@@ -251,10 +351,10 @@ export class Pipeline {
   }
 
   /** Reads what changed from the leader and says how much to try next. */
-  async #afterConflict(plan: SealedPlan, key: string | undefined): Promise<void> {
+  async #afterConflict(plan: SealedPlan, changed: readonly string[]): Promise<void> {
     const { pace } = this.#deps;
-    const keys = key === undefined ? [...plan.records.keys()] : [key];
-    await this.#reload(keys);
+    const [key] = changed;
+    await this.#reload(key === undefined ? [...plan.records.keys()] : changed);
     if (key === undefined) await loseChangedShards(this.#deps, plan, this.#signal);
     const count = (this.#conflicts.get(key ?? '') ?? 0) + 1;
     this.#conflicts.set(key ?? '', count);
@@ -293,61 +393,5 @@ function encodeAhead(plan: Plan): void {
     plan.encode();
   } catch {
     // Sealing throws the same and sets the message aside.
-  }
-}
-
-/** Takes the committed states over into the residents and moves the checkpoints. */
-function takeOver(deps: PipelineDeps, { plan, tickets }: Flight, revisions: readonly number[]): void {
-  let index = 0;
-  for (const [key, { state, bytes }] of plan.records) {
-    deps.residents.put(key, { state, revision: revisions[index++]!, bytes });
-  }
-  for (const [shard, record] of plan.shards) {
-    const revision = revisions[index++]!;
-    const owned = deps.shards.get(shard);
-    // Given up or taken anew meanwhile: then what is known of it now is newer than this commit.
-    if (owned && owned === tickets.get(shard)) noteCommit(deps, owned, record, revision);
-  }
-}
-
-function noteCommit(
-  deps: PipelineDeps,
-  owned: OwnedShard,
-  record: OwnedShard['record'],
-  revision: number,
-): void {
-  owned.record = record;
-  owned.revision = revision;
-  owned.lastCommitAtMs = deps.clock.nowMs();
-  owned.checkedAtMs = deps.clock.elapsedMs();
-}
-
-/**
- * The acknowledgement was not seen: other messages may stand inside the batch (timers that fired while the server
- * rolled it forward), so no revision is computed. Data records are read again when needed, shard records now.
- */
-async function rereadRevisions(
-  deps: PipelineDeps,
-  { plan, tickets }: Flight,
-  signal: AbortSignal,
-): Promise<void> {
-  for (const key of plan.records.keys()) deps.residents.drop(key);
-  const stored = await readShards(deps, [...plan.shards.keys()], signal);
-  for (const [shard, record] of plan.shards) {
-    const owned = deps.shards.get(shard);
-    if (!owned || owned !== tickets.get(shard)) continue;
-    const now = stored.get(shard);
-    const { owner, epoch, seq } = now?.shard ?? { owner: null, epoch: 0, seq: 0 };
-    const isOurs = owner === deps.workerId && epoch === record.epoch && seq === record.seq;
-    if (now && isOurs) noteCommit(deps, owned, record, now.revision);
-    else deps.lose(shard);
-  }
-}
-
-/** The store did not name the record: if it is a shard record, what is known of that shard is wrong. */
-async function loseChangedShards(deps: PipelineDeps, plan: SealedPlan, signal: AbortSignal): Promise<void> {
-  const stored = await readShards(deps, [...plan.shards.keys()], signal);
-  for (const shard of plan.shards.keys()) {
-    if (stored.get(shard)?.revision !== deps.shards.get(shard)?.revision) deps.lose(shard);
   }
 }

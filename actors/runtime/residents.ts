@@ -2,7 +2,7 @@
 // commit succeeds. May be stale when another worker wrote a record; the commit's expectations find that out.
 import type { Actor } from '../../shared/contract/actor.ts';
 import { errorText, StitchworkError } from '../../shared/kernel/errors.ts';
-import type { RecordStore, Revision } from '../../shared/ports/record-store.ts';
+import type { RecordStore, Revision, StoredRecord } from '../../shared/ports/record-store.ts';
 
 /** A record as it was committed. */
 export interface CommittedRecord {
@@ -11,6 +11,8 @@ export interface CommittedRecord {
   readonly revision: Revision;
   /** What the bytes mean; undefined: not decoded yet. */
   readonly state: unknown;
+  /** The load that read it; left out for one that this worker wrote over what it had. */
+  readonly loadedAt?: number;
 }
 
 export interface Resident {
@@ -20,6 +22,8 @@ export interface Resident {
    */
   readonly stored: string | null;
   readonly revision: Revision;
+  /** Number of the load that it, or what it was made from, was read by. */
+  readonly loadedAt: number;
   /** What it means, as long as it was used of late. */
   state: unknown;
 }
@@ -45,6 +49,7 @@ export class Residents {
   /** In the order of decoding. */
   readonly #decoded = new Set<Resident>();
   #evicted = 0;
+  #loads = 0;
 
   /** `decode` gives the state of a stored form; it must not throw. */
   constructor(bytesMax: number, decode: (key: string, bytes: Uint8Array) => unknown) {
@@ -77,10 +82,15 @@ export class Residents {
   }
 
   /** Puts a committed record; an older revision than the one held is ignored. */
-  put(key: string, { bytes, revision, state }: CommittedRecord): void {
+  put(key: string, { bytes, revision, state, loadedAt }: CommittedRecord): void {
     const held = this.#young.get(key) ?? this.#old.get(key);
     if (held && held.revision > revision) return;
-    const resident: Resident = { stored: bytes && asText(bytes), revision, state };
+    const resident: Resident = {
+      stored: bytes && asText(bytes),
+      revision,
+      loadedAt: loadedAt ?? held?.loadedAt ?? 0,
+      state,
+    };
     this.drop(key);
     this.#addYoung(key, resident);
     if (resident.state !== undefined) this.#decoded.add(resident);
@@ -114,6 +124,16 @@ export class Residents {
     }
   }
 
+  /** Number of the newest load. */
+  get loads(): number {
+    return this.#loads;
+  }
+
+  beginLoad(): number {
+    this.#loads += 1;
+    return this.#loads;
+  }
+
   /** How much is held, and how many were evicted since this was last asked. */
   measure(): { count: number; bytes: number; evicted: number } {
     const evicted = this.#evicted;
@@ -144,19 +164,32 @@ function asText(bytes: Uint8Array): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1');
 }
 
-/** Reads records into memory. `leader` replaces what is held; `replica` only fills what is missing. */
+/** What a load read beside the records it was for. */
+export interface Loaded {
+  readonly loadedAt: number;
+  readonly found: ReadonlyMap<string, StoredRecord>;
+}
+
+/**
+ * Reads records into memory. `leader` replaces what is held; `replica` only fills what is missing. What stands under the
+ * keys `beside` is read in the same request and only returned.
+ */
 export async function loadResidents(
   residents: Residents,
   store: RecordStore,
   keys: readonly string[],
   from: 'replica' | 'leader',
-): Promise<void> {
-  const records = await store.read(keys, from);
+  beside: readonly string[] = [],
+): Promise<Loaded> {
+  const loadedAt = residents.beginLoad();
+  const found = await store.read(beside.length === 0 ? keys : [...keys, ...beside], from);
   for (const key of keys) {
-    const record = records.get(key);
+    const record = found.get(key);
     if (from === 'leader') residents.drop(key);
-    residents.put(key, { bytes: record?.value ?? null, revision: record?.revision ?? 0, state: undefined });
+    const { value: bytes = null, revision = 0 } = record ?? {};
+    residents.put(key, { bytes, revision, state: undefined, loadedAt });
   }
+  return { loadedAt, found };
 }
 
 /** Stands for a record whose bytes cannot be read: every message that needs it becomes a dead letter. */

@@ -7,12 +7,23 @@ import type { ShardRecord } from '../../shared/contract/shard-record.ts';
 import type { LogMessage, ShardReader } from '../../shared/ports/event-log.ts';
 import type { Revision } from '../../shared/ports/record-store.ts';
 import { fingerprintOf } from './log-check.ts';
-import type { Work } from './plan.ts';
+import type { Work } from './sealed-plan.ts';
+
+/** A message that has been applied, with all before it. */
+export interface Position {
+  readonly seq: number;
+  /** Its fingerprint. */
+  readonly hash: () => string;
+}
 
 export interface OwnedShard {
   readonly shard: number;
   record: ShardRecord;
   revision: Revision;
+  /** Beyond the checkpoint of `record` by plain commits, when its `seq` is greater. */
+  applied: Position | undefined;
+  /** Number of the newest load (of records into memory) at or after which it was certainly owned. */
+  provenAt: number;
   readonly reader: ShardReader;
   releasing: boolean;
   lastCommitAtMs: number;

@@ -21,6 +21,7 @@ import { Pipeline, type PipelineDeps } from './pipeline.ts';
 import { decodeOrMark, Residents } from './residents.ts';
 import { gather, type HaltedShard, type OwnedShard } from './shard.ts';
 import { isUnavailable } from './unavailable.ts';
+import { recordOf } from './unsettled.ts';
 import { Wakeup } from './wakeup.ts';
 
 export interface WorkerDeps {
@@ -129,6 +130,8 @@ class ShardWorker implements Worker {
     await this.#guarded(() => this.#releaseAll());
     deadline.abort(new Error('stopped in time'));
     await timeUp;
+    this.#work.close();
+    this.#attention.close();
     for (const { reader } of this.#owned.values()) reader.close();
     this.#owned.clear();
     await this.#deps.membership.leave();
@@ -195,6 +198,7 @@ class ShardWorker implements Worker {
   async #claim(shard: number): Promise<void> {
     this.#claiming.add(shard);
     try {
+      const provenAt = this.#residents.loads;
       const result = await claimShard(this.#claimDeps(), shard, this.#hardStop.signal);
       if (result.kind === 'unsound') this.#halt(shard, result.code, result.reason);
       if (result.kind !== 'claimed') return;
@@ -207,6 +211,8 @@ class ShardWorker implements Worker {
         shard,
         record,
         revision,
+        applied: undefined,
+        provenAt,
         reader,
         releasing: false,
         lastCommitAtMs: 0,
@@ -233,7 +239,7 @@ class ShardWorker implements Worker {
         await this.#checkpointIdle();
         telemetry.phase('idle');
       }
-      if (!this.#readable()) await this.#work.wait(clock, this.#untilIdleCheckpointMs());
+      if (!this.#readable()) await this.#work.wait(clock, this.#untilCheckpointMs());
     }
     await this.#pipeline.land();
   }
@@ -275,10 +281,10 @@ class ShardWorker implements Worker {
     }
   }
 
-  #untilIdleCheckpointMs(): number {
+  #untilCheckpointMs(): number {
     const nowMs = this.#deps.clock.elapsedMs();
     const { idleCheckpointMs } = this.#options;
-    let wait = idleCheckpointMs;
+    let wait = Math.min(idleCheckpointMs, (this.#pipeline.settleDueMs ?? Number.POSITIVE_INFINITY) - nowMs);
     for (const { checkedAtMs } of this.#owned.values())
       wait = Math.min(wait, checkedAtMs + idleCheckpointMs - nowMs);
     return Math.max(1, wait);
@@ -297,7 +303,7 @@ class ShardWorker implements Worker {
   }
 
   async #release(owned: OwnedShard): Promise<void> {
-    const record = { ...owned.record, owner: null };
+    const record = { ...recordOf(owned, this.#pipeline.newCommitId()), owner: null };
     await writeShardRecord(this.#claimDeps(), owned.shard, record, owned.revision, this.#hardStop.signal);
     // A look at the log may have halted it meanwhile.
     if (this.#owned.get(owned.shard) !== owned) return;

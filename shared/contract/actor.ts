@@ -52,6 +52,8 @@ export interface Apply {
   readonly outbox: readonly OutboxEntry[];
   readonly alarms: readonly AlarmChange[];
   readonly reply?: Reply;
+  /** The one record that it writes existed before, and can carry a stamp of the message (`Actor.stamp`). */
+  readonly stampable?: true;
 }
 
 export type Decision =
@@ -79,6 +81,15 @@ export interface Actor<Parsed = unknown> {
   decide(message: ActorMessage, parsed: Parsed, view: RecordView): Decision;
   /** A cheap guess at the records that `decide` will ask for next, so that many messages load in one request. */
   foresee?(parsed: Parsed, view: RecordView): readonly string[];
+  /**
+   * The state with stamps of these messages, which made it. Deciding one of them again, over this state or over whatever
+   * becomes of it, writes nothing. Stamps that `isSettled` are dropped; undefined when there is no room for more.
+   */
+  stamp?(
+    state: unknown,
+    messages: readonly ActorMessage[],
+    isSettled: (shard: number, sequence: number) => boolean,
+  ): unknown;
   /** The stored form, versioned. */
   encode(key: string, state: unknown): Uint8Array;
   /** Reads any version ever stored. Throws when the bytes are damaged. */

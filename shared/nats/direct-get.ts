@@ -1,10 +1,10 @@
 // Many newest messages in one request (direct get with `multi_last`, NATS 2.11). Any replica answers, so what comes back
-// may be older than the leader's.
+// may be older than the leader's. The server looks up all subjects of a request under one lock, and leaves out a message
+// that was replaced before it was sent: what one request brings is of one moment.
 import type { Msg } from 'nats';
+import { READ_TOGETHER_MAX } from '../ports/record-store.ts';
 import type { NatsDoor } from './connect.ts';
 
-/** Subjects of one request; the server takes at most 1,024. */
-const SUBJECTS_MAX = 500;
 const TIMEOUT_MS = 3000;
 
 type OnMessage = (subject: string, sequence: number, data: Uint8Array, removed: boolean) => void;
@@ -17,7 +17,8 @@ export async function readLast(
   onMessage: OnMessage,
 ): Promise<string> {
   const chunks: (readonly string[])[] = [];
-  for (let i = 0; i < subjects.length; i += SUBJECTS_MAX) chunks.push(subjects.slice(i, i + SUBJECTS_MAX));
+  for (let i = 0; i < subjects.length; i += READ_TOGETHER_MAX)
+    chunks.push(subjects.slice(i, i + READ_TOGETHER_MAX));
   const answers = await Promise.all(chunks.map((chunk) => readChunk(door, stream, chunk, onMessage)));
   return answers.find((answer) => answer !== 'ok') ?? 'ok';
 }

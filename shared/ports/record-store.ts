@@ -46,7 +46,8 @@ export type CommitOutcome =
 export interface RecordStore {
   /**
    * Newest stored form of each key, absent ones included. `replica` is cheap and may lag behind; `leader` is never stale.
-   * Throws STORE_UNAVAILABLE when it cannot tell within its deadline.
+   * From a replica, up to READ_TOGETHER_MAX keys of one call are as they were at one moment (one that is written at that
+   * moment may be told as absent). Throws STORE_UNAVAILABLE when it cannot tell within its deadline.
    */
   read(keys: readonly string[], from: 'replica' | 'leader'): Promise<ReadonlyMap<string, StoredRecord>>;
   /** The key stored at a sequence (leader), or undefined when that message is gone. Throws STORE_UNAVAILABLE. */
@@ -58,6 +59,8 @@ export interface RecordStore {
   commit(writes: readonly StoreWrite[]): Promise<CommitOutcome>;
 }
 
+/** Most keys of one read that are looked up together. */
+export const READ_TOGETHER_MAX = 500;
 /** Most messages of one commit that the runtime uses (the store takes 1,000). */
 export const COMMIT_MESSAGES_MAX = 900;
 /** A micro-batch closes at this size. */

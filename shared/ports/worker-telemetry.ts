@@ -2,6 +2,8 @@
 import type { ActorMessage } from '../contract/actor.ts';
 
 export interface CommittedBatch {
+  /** One atomic batch with checkpoints, or plain writes that go before their checkpoints. */
+  readonly kind: 'batch' | 'plain';
   readonly commitId: string;
   readonly messages: number;
   readonly writes: number;
@@ -25,14 +27,14 @@ export interface SetAside {
 }
 
 export interface WorkerTelemetry {
-  /** A micro-batch is durable. */
+  /** A micro-batch is durable; of a plain one, what was stored. */
   committed(batch: CommittedBatch): void;
   /** `key` is empty when the store did not tell which record had changed. */
   conflict(record: { key: string; kind: 'shard' | 'data'; commitId: string }): void;
   fenced(shard: number): void;
   unknownOutcome(attempt: number, commitId: string): void;
-  /** How an unknown outcome ended. */
-  resolved(outcome: 'committed' | 'not_committed' | 'fenced', commitId: string): void;
+  /** How an unknown outcome ended; redone: a plain write whose record tells what had been applied. */
+  resolved(outcome: 'committed' | 'not_committed' | 'fenced' | 'redone', commitId: string): void;
   busy(reason: string, commitId: string): void;
   refused(code: string, reason: string, commitId: string): void;
   deadLettered(letter: SetAside): void;

@@ -1,5 +1,5 @@
 // The smallest actor that can provoke what the runtime must handle: records are lists of the messages applied to them.
-import type { Actor, Apply, Decision, RecordView } from '../../shared/contract/actor.ts';
+import type { Actor, ActorMessage, Apply, Decision, RecordView } from '../../shared/contract/actor.ts';
 
 export interface Note {
   /** Appends the message to these records. */
@@ -19,6 +19,8 @@ export interface Note {
   readonly sendBytes?: number;
   /** Cannot be decided under an older config. */
   readonly configVersion?: number;
+  /** Can be stamped when it touches one record that exists; then it is recognised by its stamp. */
+  readonly stampable?: true;
   /** Always finds its records contradictory. */
   readonly neverEnough?: boolean;
 }
@@ -27,7 +29,10 @@ export interface NoteState {
   readonly seen: readonly number[];
   readonly bytes: number;
   readonly unstorable?: boolean;
+  readonly stamps?: readonly string[];
 }
+
+const STAMPS_MAX = 4;
 
 export const keyOf = (name: string) => `p.${name}`;
 
@@ -42,9 +47,18 @@ export function noteActor(configVersion = 1): Actor<Note> {
     decide(message, note, view) {
       if (note.throws === 'decide') throw new Error('cannot be decided');
       if ((note.configVersion ?? 0) > configVersion) return { kind: 'wait', reason: 'newer config' };
-      const decision = decide(message.sequence, note, view);
+      const decision = decide(message, note, view);
       if (decision.kind !== 'apply' || note.reply === undefined) return decision;
       return { ...decision, reply: { to: note.reply, body: Buffer.from(String(message.sequence)) } };
+    },
+    stamp(state, messages, isSettled) {
+      const note = state as NoteState;
+      const open = (note.stamps ?? []).filter((stamp) => {
+        const [shard, sequence] = stamp.split('.').map(Number);
+        return !isSettled(shard!, sequence!);
+      });
+      const stamps = [...open, ...messages.map(({ shard, sequence }) => `${shard}.${sequence}`)];
+      return stamps.length > STAMPS_MAX ? undefined : { ...note, stamps };
     },
     encode(_key, state) {
       const note = state as NoteState;
@@ -63,18 +77,20 @@ export function noteActor(configVersion = 1): Actor<Note> {
   };
 }
 
-function decide(sequence: number, note: Note, view: RecordView): Decision {
+function decide({ shard, sequence }: ActorMessage, note: Note, view: RecordView): Decision {
   const reads = [...(note.touch ?? []), note.unless, note.relyOn].filter((name) => name !== undefined);
   const keys = reads.map(keyOf);
   const missing = keys.filter((key) => view.get(key) === undefined);
   if (missing.length > 0) return { kind: 'need', keys: missing };
   if (note.neverEnough) return { kind: 'need', keys, fresh: true };
   if (note.unless !== undefined && view.get(keyOf(note.unless)) !== null) return nothing();
+  const states = (note.touch ?? []).map((name) => view.get(keyOf(name)) as NoteState | null);
+  if (states.some((state) => state?.stamps?.includes(`${shard}.${sequence}`))) return nothing();
   const writes = new Map<string, unknown>();
   for (const name of note.touch ?? []) {
     const before = (view.get(keyOf(name)) ?? { seen: [], bytes: 0 }) as NoteState;
     const bytes = before.bytes + (note.grow ?? 0);
-    const state: NoteState = { seen: [...before.seen, sequence], bytes };
+    const state: NoteState = { ...before, seen: [...before.seen, sequence], bytes };
     writes.set(keyOf(name), note.throws === 'encode' ? { ...state, unstorable: true } : state);
   }
   const outbox = Array.from({ length: note.send ?? 0 }, (_, index) => ({
@@ -87,6 +103,7 @@ function decide(sequence: number, note: Note, view: RecordView): Decision {
     guards: note.relyOn === undefined ? [] : [keyOf(note.relyOn)],
     outbox,
     alarms: [],
+    ...(note.stampable && states.length === 1 && states[0] && { stampable: true as const }),
   };
 }
 

@@ -22,14 +22,22 @@ export interface OutboxMark {
  */
 export type Depth = 'outcome' | 'chain' | 'all';
 
+export interface Durable {
+  readonly commits: number;
+  readonly messages: number;
+  readonly plain: number;
+}
+
+export const NONE_DURABLE: Durable = { commits: 0, messages: 0, plain: 0 };
+
 export class Checkers {
   readonly #store: SimStore;
   readonly #log: SimLog;
   readonly #actor: Actor;
   /** States as a serial application of the committed messages gives them. */
   readonly states = new Map<string, unknown>();
-  /** Batches that moved a checkpoint, and the messages in them, by worker. */
-  readonly durable = new Map<string, { commits: number; messages: number }>();
+  /** Batches that moved a checkpoint, the messages in them, and plain writes, by worker. */
+  readonly durable = new Map<string, Durable>();
   /** Log messages as they were when they were appended: purged ones are still known here. */
   readonly history = new Map<string, LogMessage>();
   readonly depth: Depth;
@@ -71,9 +79,12 @@ export class Checkers {
     let messages = 0;
     for (const [shard, after] of shards)
       messages += this.due(shard, this.#shardBefore(batch, shard).seq, after.seq).length;
+    const known = this.durable.get(batch.by) ?? NONE_DURABLE;
+    const isPlain = shards.size === 0 && batch.writes.every(({ kind }) => kind === 'put');
+    if (isPlain) this.durable.set(batch.by, { ...known, plain: known.plain + batch.writes.length });
     if (messages === 0) return;
-    const known = this.durable.get(batch.by) ?? { commits: 0, messages: 0 };
-    this.durable.set(batch.by, { commits: known.commits + 1, messages: known.messages + messages });
+    const moved = { commits: known.commits + 1, messages: known.messages + messages };
+    this.durable.set(batch.by, { ...known, ...moved });
   }
 
   /** Messages of a shard after one checkpoint, up to another. */

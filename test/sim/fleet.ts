@@ -5,7 +5,7 @@ import type { Actor } from '../../shared/contract/actor.ts';
 import { seededRandom } from '../../shared/kernel/random.ts';
 import type { RecordStore } from '../../shared/ports/record-store.ts';
 import { silentTelemetry, type WorkerTelemetry } from '../../shared/ports/worker-telemetry.ts';
-import type { Checkers } from './checkers.ts';
+import { type Checkers, NONE_DURABLE } from './checkers.ts';
 import type { SimLog } from './log.ts';
 import { type ReaderLimits, simEventLogReader } from './log-port.ts';
 import { type SimMembers, simMembership } from './membership.ts';
@@ -133,18 +133,27 @@ export class Fleet {
 
   #telemetry(process: SimProcess): WorkerTelemetry {
     const world = this.#world;
-    const told = { commits: 0, messages: 0 };
+    const told = { commits: 0, messages: 0, plain: 0 };
     const dead = () => process.state === 'crashed';
     return {
       ...silentTelemetry,
       committed: (batch) => {
         if (dead()) return;
-        told.commits++;
-        told.messages += batch.messages;
-        const durable = this.#checkers.durable.get(process.name) ?? { commits: 0, messages: 0 };
-        if (told.commits > durable.commits || told.messages > durable.messages) {
+        if (batch.kind === 'plain') {
+          world.mark('worker.plain commit');
+          told.plain += batch.writes;
+        } else {
+          told.commits++;
+          told.messages += batch.messages;
+        }
+        const durable = this.#checkers.durable.get(process.name) ?? NONE_DURABLE;
+        if (
+          told.commits > durable.commits ||
+          told.messages > durable.messages ||
+          told.plain > durable.plain
+        ) {
           world.violate(
-            `${process.name} told of ${told.commits} commits with ${told.messages} messages, the store has ${durable.commits} with ${durable.messages}`,
+            `${process.name} told of ${JSON.stringify(told)}, the store has ${JSON.stringify(durable)}`,
           );
         }
       },

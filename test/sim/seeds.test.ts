@@ -1,6 +1,7 @@
 // Seeds asked for by hand (`npm run sim`), as many as wanted; nothing to do in an ordinary test run.
 import { expect, test } from 'vitest';
 import { type Disaster, disaster } from './disaster.ts';
+import { ledgerScenario } from './ledger-scenario.ts';
 import { profileScenario } from './profile-scenario.ts';
 import { addMarks, failureReport } from './report.ts';
 import { type SimResult, simulate } from './simulate.ts';
@@ -8,12 +9,13 @@ import { type SimResult, simulate } from './simulate.ts';
 const range = process.env.SIM_SEEDS;
 
 const kind = process.env.SIM_DISASTER ?? '';
-const profiles = process.env.SIM_PROFILES === '1';
-const flags = kind !== '' ? ` --disaster ${kind}` : profiles ? ' --profiles' : '';
+const chosen = process.env.SIM_SCENARIO ?? '';
+const scenario = { profiles: profileScenario, ledger: ledgerScenario({ repeats: 0 }) }[chosen];
+const flags = kind !== '' ? ` --disaster ${kind}` : scenario ? ` --${chosen}` : '';
 
 function runSeed(seed: number, traceLines: number): Promise<SimResult> {
   if (kind !== '') return disaster(seed, kind as Disaster, traceLines);
-  return simulate({ seed, traceLines, ...(profiles ? { scenario: profileScenario } : {}) });
+  return simulate({ seed, traceLines, ...(scenario && { scenario }) });
 }
 
 test.runIf(range !== undefined)(

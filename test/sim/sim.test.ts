@@ -2,16 +2,19 @@
 // disasters of the log, and the proof that the rare branches were taken.
 import { describe, expect, test } from 'vitest';
 import { type Disaster, disaster } from './disaster.ts';
+import { ledgerScenario } from './ledger-scenario.ts';
 import { profileScenario } from './profile-scenario.ts';
 import { REGRESSIONS } from './regressions.ts';
 import { addMarks, failureReport } from './report.ts';
-import { simulate } from './simulate.ts';
+import { type SimOptions, simulate } from './simulate.ts';
 import { tallyScenario } from './tally-scenario.ts';
 import * as variants from './variants.ts';
 
 const SEEDS = 400;
 const SLICE = 50;
 const PROFILE_SEEDS = 60;
+const LEDGER_SEEDS = 200;
+const LEDGER_VARIANT_SEEDS_MAX = 600;
 const VARIANT_SEEDS_MAX = 150;
 const DISASTER_SEEDS = 30;
 const TIMEOUT_MS = 120_000;
@@ -86,6 +89,55 @@ describe('the profile actor', () => {
     TIMEOUT_MS,
   );
 });
+
+describe('plain writes, kept from being applied twice by their stamps alone', () => {
+  const counts = { repeats: 0 };
+  const marks = new Map<string, number>();
+
+  for (let from = 1; from <= LEDGER_SEEDS; from += SLICE) {
+    test(
+      `seeds ${from} to ${from + SLICE - 1}`,
+      async () => {
+        for (let seed = from; seed < from + SLICE; seed++) {
+          const result = await simulate({ seed, scenario: ledgerScenario(counts) });
+          addMarks(marks, result.marks);
+          if (result.violations.length > 0) expect.fail(failureReport(result, ' --ledger'));
+        }
+      },
+      TIMEOUT_MS,
+    );
+  }
+
+  test('messages were read again and recognised', () => {
+    expect(counts.repeats).toBeGreaterThan(0);
+    const branches = ['worker.plain commit', 'worker.unknown -> redone', 'worker.conflict data', 'take-over'];
+    expect(branches.filter((branch) => !marks.has(branch))).toEqual([]);
+  });
+
+  const broken = {
+    'stamps that are not looked at': { scenario: ledgerScenario(counts, { blind: true }) },
+    'stamps that a merge loses': { scenario: ledgerScenario(counts, { forgetful: true }) },
+    'no answer taken for stored': {
+      scenario: ledgerScenario(counts),
+      wrapStore: variants.unknownPlainIsSuccess,
+    },
+    'ownership that is not proven': {
+      scenario: ledgerScenario(counts),
+      wrapStore: variants.unprovenOwnership,
+    },
+  };
+  for (const [name, options] of Object.entries(broken)) {
+    test(`caught: ${name}`, () => expectViolation(options), TIMEOUT_MS);
+  }
+});
+
+async function expectViolation(options: Omit<SimOptions, 'seed'>): Promise<void> {
+  for (let seed = 1; seed <= LEDGER_VARIANT_SEEDS_MAX; seed++) {
+    const { violations } = await simulate({ seed, ...options });
+    if (violations.length > 0) return;
+  }
+  expect.fail(`not caught in ${LEDGER_VARIANT_SEEDS_MAX} seeds`);
+}
 
 test('a seed gives the same run twice', async () => {
   for (const seed of [3, 14, 159]) {

@@ -63,13 +63,12 @@ export function newest(store: SimStore, keys: readonly string[]): ReadonlyMap<st
   return new Map(keys.map((key) => [key, store.record(key)]));
 }
 
-/** Each key as some replica has it: together they need not be of one moment. */
+/** All keys as one replica has them at one moment: one direct get looks all of them up under one lock. */
 export function replica(store: SimStore, keys: readonly string[]): ReadonlyMap<string, StoredRecord> {
   const { world } = store;
-  const stale = world.chance(world.faults.staleRead);
+  const lag = world.chance(world.faults.staleRead) ? world.between(1, REPLICA_LAG_MAX) : 0;
   const records = new Map<string, StoredRecord>();
   for (const key of keys) {
-    const lag = stale && world.chance(0.6) ? world.between(1, REPLICA_LAG_MAX) : 0;
     const record = store.record(key, store.lastSequence - lag);
     if (record.revision !== store.record(key).revision) world.mark('store.stale read');
     records.set(key, record);

@@ -117,6 +117,39 @@ export const unknownIsSuccess: Variant = (store, server) => ({
   },
 });
 
+/** No answer to a plain write counts as "stored". */
+export const unknownPlainIsSuccess: Variant = (store, server) => ({
+  ...store,
+  async commit(writes) {
+    const outcome = await store.commit(writes);
+    const isPlain = writes.length === 1 && !isShardRecord(writes[0]!);
+    if (outcome.kind !== 'unknown' || !isPlain) return outcome;
+    return { kind: 'committed', revisions: [server.latest(writes[0]!.key)?.sequence ?? 0] };
+  },
+});
+
+/** Shards are believed to be owned as they were written last, whatever has become of them. */
+export const unprovenOwnership: Variant = (store) => {
+  const written = new Map<string, Uint8Array>();
+  return {
+    ...store,
+    async read(keys, from) {
+      const found = await store.read(keys, from);
+      if (from === 'leader') return found;
+      return new Map(
+        [...found].map(([key, record]) => [key, { ...record, value: written.get(key) ?? record.value }]),
+      );
+    },
+    async commit(writes) {
+      const outcome = await store.commit(writes);
+      if (outcome.kind === 'committed')
+        for (const write of writes)
+          if (write.kind === 'put' && isShardRecord(write)) written.set(write.key, write.value);
+      return outcome;
+    },
+  };
+};
+
 /** Revisions of a batch whose acknowledgement was not seen are computed as if nothing stood between its messages. */
 export const computedRevisions: Variant = (store, server) => {
   let doubted = '';

@@ -41,7 +41,12 @@ describe('worker metrics', () => {
       activity: new ActivityMeter(clock),
       clock,
     });
-    telemetry.committed({ ...BATCH, messages: 10, applied: [logMessage(400), logMessage(20_000)] });
+    telemetry.committed({
+      kind: 'batch',
+      ...BATCH,
+      messages: 10,
+      applied: [logMessage(400), logMessage(20_000)],
+    });
     telemetry.conflict({ key: 'k.email.secret', kind: 'data', commitId: 'c1' });
     telemetry.deadLettered({ ...LETTER, payload: Buffer.from('x') });
     telemetry.residents({ count: 4, bytes: 400, evicted: 1 });

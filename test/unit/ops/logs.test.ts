@@ -45,6 +45,7 @@ describe('of a worker', () => {
     return { ...captured, telemetry };
   }
   const commit = {
+    kind: 'batch' as const,
     commitId: 'w1.c1',
     messages: 3,
     writes: 5,

@@ -49,6 +49,14 @@ const PROFILE: Profile = {
 const REDIRECT: Redirect = { kind: 'redirect', to: ID, atMs: T0, generation: 2 };
 const LINK: Link = { kind: 'link', profileId: ID, atMs: T0, source: 'm-1' };
 
+const STAMPED: Profile = {
+  ...PROFILE,
+  stamps: [
+    { shard: 0, sequence: 7, hash: 4_294_967_295 },
+    { shard: 63, sequence: 9_007_199_254_740_991, hash: 0 },
+  ],
+};
+
 const EXPECTED: Readonly<Record<string, unknown>> = {
   'profile-v1': { ...PROFILE, mergedCount: 1, fired: {} },
   'redirect-v1': REDIRECT,
@@ -59,6 +67,9 @@ const EXPECTED: Readonly<Record<string, unknown>> = {
   'profile-v3': PROFILE,
   'redirect-v3': REDIRECT,
   'link-v3': LINK,
+  'profile-v4': STAMPED,
+  'redirect-v4': REDIRECT,
+  'link-v4': LINK,
 };
 
 describe('records of every version', () => {
