@@ -20,7 +20,7 @@ export function fingerprintOf(message: LogMessage): string {
 /** Compares a checkpoint with the log. Throws LOG_UNAVAILABLE or STORE_UNAVAILABLE when it cannot tell. */
 export async function checkLog(
   record: ShardRecord,
-  log: EventLogReader,
+  log: Pick<EventLogReader, 'state' | 'messageAt'>,
   store: RecordStore,
 ): Promise<LogVerdict> {
   const state = await log.state(record.seq);

@@ -32,7 +32,7 @@ export const WORKER_DEFAULTS = {
   shards: DEFAULT_SHARDS,
   batchMessagesMax: 1000,
   residentBytesMax: 256 * 1024 * 1024,
-  ownershipIntervalMs: 100,
+  ownershipIntervalMs: 50,
   membersIntervalMs: 500,
   probeTimeoutMs: 500,
   settleMs: 1000,

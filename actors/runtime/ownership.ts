@@ -3,7 +3,8 @@
 import { recordKeys } from '../../shared/contract/names.ts';
 import { encodeShardRecord, type ShardRecord, UNCLAIMED } from '../../shared/contract/shard-record.ts';
 import { backoffMs } from '../../shared/kernel/backoff.ts';
-import type { EventLogReader } from '../../shared/ports/event-log.ts';
+import type { EventLogReader, LogState } from '../../shared/ports/event-log.ts';
+import type { MemberReport } from '../../shared/ports/membership.ts';
 import type { Revision } from '../../shared/ports/record-store.ts';
 import { type CommitDeps, readShards } from './commit.ts';
 import { checkLog, readPurgedTo } from './log-check.ts';
@@ -13,6 +14,40 @@ import { preferredOwner } from './rendezvous.ts';
 export interface ClaimDeps extends CommitDeps {
   readonly log: EventLogReader;
   readonly members: Members;
+}
+
+/** What the claims of one look at the owner table ask only once, however many shards they are for. */
+export class ClaimRound {
+  readonly #deps: ClaimDeps;
+  readonly #asked = new Map<string, Promise<MemberReport | undefined>>();
+  #purgedTo: Promise<number> | undefined;
+  #state: Promise<LogState> | undefined;
+
+  constructor(deps: ClaimDeps) {
+    this.#deps = deps;
+  }
+
+  ask(member: string): Promise<MemberReport | undefined> {
+    return this.#once(this.#asked, member, () => this.#deps.members.ask(member));
+  }
+
+  /** Throws STORE_UNAVAILABLE. */
+  purgedTo(): Promise<number> {
+    return (this.#purgedTo ??= readPurgedTo(this.#deps.store));
+  }
+
+  /** A state of the log that ends at `atLeast` or later, if there is one. Throws LOG_UNAVAILABLE. */
+  async state(atLeast?: number): Promise<LogState> {
+    const known = await (this.#state ??= this.#deps.log.state(atLeast));
+    if (atLeast === undefined || known.lastSequence >= atLeast) return known;
+    return this.#deps.log.state(atLeast);
+  }
+
+  #once<K, V>(known: Map<K, V>, key: K, make: () => V): V {
+    const value = known.get(key) ?? make();
+    known.set(key, value);
+    return value;
+  }
 }
 
 export type ClaimResult =
@@ -26,15 +61,28 @@ export type ClaimResult =
  * one that the checkpoint speaks of, then writes the record with the own name at the revision that was read. Throws
  * LOG_UNAVAILABLE or STORE_UNAVAILABLE when the log or store cannot be reached.
  */
-export async function claimShard(deps: ClaimDeps, shard: number, signal: AbortSignal): Promise<ClaimResult> {
+export async function claimShard(
+  deps: ClaimDeps,
+  shard: number,
+  signal: AbortSignal,
+  round = new ClaimRound(deps),
+): Promise<ClaimResult> {
   const stored = (await readShards(deps, [shard], signal)).get(shard);
   const before = stored?.shard ?? UNCLAIMED;
-  if (before.owner !== null && before.owner !== deps.workerId && (await isHeld(deps, before.owner, shard))) {
+  if (
+    before.owner !== null &&
+    before.owner !== deps.workerId &&
+    (await isHeld(deps, round, before.owner, shard))
+  ) {
     return { kind: 'taken' };
   }
   const [verdict, purged] = await Promise.all([
-    checkLog(before, deps.log, deps.store),
-    readPurgedTo(deps.store),
+    checkLog(
+      before,
+      { state: (atLeast) => round.state(atLeast), messageAt: (sequence) => deps.log.messageAt(sequence) },
+      deps.store,
+    ),
+    round.purgedTo(),
   ]);
   if (verdict.kind === 'unsound') return verdict;
   const record: ShardRecord = {
@@ -49,9 +97,9 @@ export async function claimShard(deps: ClaimDeps, shard: number, signal: AbortSi
 }
 
 /** Whether the owner of record is alive and says so itself; asked even when its heartbeat has not been seen yet. */
-async function isHeld(deps: ClaimDeps, owner: string, shard: number): Promise<boolean> {
+async function isHeld(deps: ClaimDeps, round: ClaimRound, owner: string, shard: number): Promise<boolean> {
   if (deps.members.isHung(owner)) return false;
-  const report = await deps.members.ask(owner);
+  const report = await round.ask(owner);
   return report !== undefined && holds(report, shard);
 }
 

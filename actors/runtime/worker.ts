@@ -15,7 +15,7 @@ import { Doubts } from './doubts.ts';
 import { Gaps } from './gaps.ts';
 import { Members } from './members.ts';
 import { type WorkerOptions, workerOptions } from './options.ts';
-import { type ClaimDeps, claimShard, writeShardRecord } from './ownership.ts';
+import { type ClaimDeps, ClaimRound, claimShard, writeShardRecord } from './ownership.ts';
 import { OwnershipTable } from './ownership-table.ts';
 import { Pipeline, type PipelineDeps } from './pipeline.ts';
 import { decodeOrMark, Residents } from './residents.ts';
@@ -184,7 +184,8 @@ class ShardWorker implements Worker {
       if (awayMs > this.#options.probeTimeoutMs || this.#members.contested(this.#owned.keys()).length > 0)
         this.#doubtOwnership();
       const { claim, release } = this.#table.decide(this.#owned, this.#halted);
-      await Promise.all(claim.map((shard) => this.#claim(shard)));
+      const round = new ClaimRound(this.#claimDeps());
+      await Promise.all(claim.map((shard) => this.#claim(shard, round)));
       for (const shard of release) {
         this.#halted.delete(shard);
         const owned = this.#owned.get(shard);
@@ -195,11 +196,11 @@ class ShardWorker implements Worker {
     }
   }
 
-  async #claim(shard: number): Promise<void> {
+  async #claim(shard: number, round: ClaimRound): Promise<void> {
     this.#claiming.add(shard);
     try {
       const provenAt = this.#residents.loads;
-      const result = await claimShard(this.#claimDeps(), shard, this.#hardStop.signal);
+      const result = await claimShard(this.#claimDeps(), shard, this.#hardStop.signal, round);
       if (result.kind === 'unsound') this.#halt(shard, result.code, result.reason);
       if (result.kind !== 'claimed') return;
       this.#halted.delete(shard);

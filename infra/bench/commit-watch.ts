@@ -1,4 +1,6 @@
-// Sees every checkpoint as it is committed: shard records pass by on their subjects while they are stored.
+// Sees what is committed of each shard while it is stored: checkpoints pass by on the subjects of the shard records, and
+// messages that went before their checkpoint are named by the stamps of the profiles that they changed.
+import { decodeRecord } from '../../actors/profile/record-codec.ts';
 
 import type { SegmentNames } from '../../shared/contract/names.ts';
 import { decodeShardRecord } from '../../shared/contract/shard-record.ts';
@@ -15,11 +17,15 @@ export interface CommitWatch {
   close(): void;
 }
 
-/** `onProgress` is called for each checkpoint that is further than the one before; a claim alone is not. */
+/**
+ * `onProgress` is called for each checkpoint that is further than the one before; a claim alone is not. `onStamped` is
+ * called for each message that a profile has been stamped with, as often as it is seen.
+ */
 export function watchCommits(
   door: NatsDoor,
   names: SegmentNames,
   onProgress: (shard: number, checkpoint: Checkpoint, before: Checkpoint | undefined) => void,
+  onStamped: (shard: number, sequence: number) => void = () => {},
 ): CommitWatch {
   const latest = new Map<number, Checkpoint>();
   const prefix = names.recordSubject('s.');
@@ -33,5 +39,19 @@ export function watchCommits(
       if (before === undefined || seq > before.seq) onProgress(shard, { owner, seq }, before);
     },
   });
-  return { latest, close: () => subscription.unsubscribe() };
+  const profiles = door.nc.subscribe(`${names.recordSubject('p.')}*`, {
+    callback: (error, message) => {
+      if (error || message.data.length === 0) return;
+      const record = decodeRecord(message.subject, message.data);
+      if (record.kind !== 'profile') return;
+      for (const { shard, sequence } of record.stamps ?? []) onStamped(shard, sequence);
+    },
+  });
+  return {
+    latest,
+    close() {
+      subscription.unsubscribe();
+      profiles.unsubscribe();
+    },
+  };
 }

@@ -46,10 +46,24 @@ async function measureTakeover(
   /** When each shard of the victim committed again under another owner. */
   const again = new Map<number, number>();
   let victim: string | undefined;
-  const watch = watchCommits(rig.door, rig.names, (shard, { owner }) => {
-    if (victim !== undefined && owner !== victim && lost.has(shard) && !again.has(shard))
-      again.set(shard, performance.now());
-  });
+  const committed = (shard: number) => {
+    if (lost.has(shard) && !again.has(shard)) again.set(shard, performance.now());
+  };
+  /** The newest message of each shard that a profile carries a stamp of; and as it was when the signal was sent. */
+  const stamped = new Map<number, number>();
+  let stampedBefore: ReadonlyMap<number, number> = stamped;
+  const watch = watchCommits(
+    rig.door,
+    rig.names,
+    (shard, { owner }) => {
+      if (victim !== undefined && owner !== victim) committed(shard);
+    },
+    (shard, sequence) => {
+      stamped.set(shard, Math.max(sequence, stamped.get(shard) ?? 0));
+      const isTaken = victim !== undefined && watch.latest.get(shard)?.owner !== victim;
+      if (isTaken && sequence > (stampedBefore.get(shard) ?? 0)) committed(shard);
+    },
+  );
   let lost: ReadonlySet<number> = new Set();
   const workers: BenchRole[] = [];
   for (let i = 0; i < WORKERS; i++) workers.push(await rig.startWorker());
@@ -64,6 +78,7 @@ async function measureTakeover(
   victim = first!.id;
   const killedMs = performance.now();
   process.kill(first!.pid, signal);
+  stampedBefore = new Map(stamped);
   const isBack = () => again.size === lost.size;
   await waitFor('every shard commits again', isBack, { deadlineMs: TAKEOVER_DEADLINE_MS });
   watch.close();
