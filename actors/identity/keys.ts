@@ -4,6 +4,7 @@ import { RE2JS } from 're2js';
 import type { KeyConfig, Normalizer, SegmentConfig } from '../../shared/contract/config/segment-config.ts';
 import type { CustomerEvent } from '../../shared/contract/event.ts';
 import { routingKeyOf, routingKeyOfMessage } from '../../shared/contract/routing.ts';
+import { sha256Hex } from '../../shared/kernel/hash.ts';
 import { isBuiltInJunk, junkForm, unquote } from './junk.ts';
 
 export type NormalizedKey =
@@ -35,6 +36,8 @@ const NORMALIZE: Readonly<Record<Normalizer, (value: string) => string>> = {
   lowercase: (value) => value.toLowerCase(),
   digits: (value) => value.replace(/[^0-9]/g, ''),
   unquote,
+  e164: (value) => value,
+  sha256: sha256Hex,
 };
 
 /** A config's key rules, compiled once. */

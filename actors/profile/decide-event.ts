@@ -10,7 +10,7 @@ import type { Draft } from './draft.ts';
 import { expireProfile } from './expire.ts';
 import { findHolders, type KeyHolder, type Need } from './find-profiles.ts';
 import { endOf, mergeProfiles, newProfile, retire, withExpiry } from './lifecycle.ts';
-import { holdsKey, type Profile } from './profile.ts';
+import type { HeldKey, HeldKeys, Profile } from './profile.ts';
 import type { Rules } from './rules.ts';
 import { hasSeen } from './seen.ts';
 import { isStamped } from './stamps.ts';
@@ -149,15 +149,31 @@ function attachKeys(
     const { name } = key.config;
     // A link that was not read leads to a profile that lists the key, if need be by a redirect.
     if (link !== undefined && link?.profileId !== profile.id) {
-      if (link) noteUse(draft, link.profileId, event.nowMs);
+      if (link?.profileId) noteUse(draft, link.profileId, event.nowMs);
       draft.put(linkKey, { kind: 'link', profileId: profile.id, atMs: event.nowMs, source: event.messageId });
     }
-    if (holdsKey({ ...profile, keys }, name, key.value)) continue;
-    const held = { value: key.value, firstSeenMs: event.nowMs, source: event.messageId };
+    const known = keys[name]?.find(({ value }) => value === key.value);
+    if (known) {
+      keys = withUse(keys, name, known, event.nowMs);
+      continue;
+    }
+    const { nowMs, messageId } = event;
+    const held = { value: key.value, firstSeenMs: nowMs, lastSeenMs: nowMs, source: messageId };
     keys = { ...keys, [name]: [...(keys[name] ?? []), held] };
     facts.push({ kind: 'key_attached', profileId: profile.id, key: { name, value: key.value } });
   }
   return keys === profile.keys ? profile : { ...profile, keys };
+}
+
+/** Last use is kept to the minute, so that most events leave the list of keys as it is. */
+const USE_PRECISION_MS = 60_000;
+
+function withUse(keys: HeldKeys, name: string, known: HeldKey, nowMs: number): HeldKeys {
+  if (nowMs < known.lastSeenMs + USE_PRECISION_MS) return keys;
+  return {
+    ...keys,
+    [name]: keys[name]!.map((held) => (held === known ? { ...held, lastSeenMs: nowMs } : held)),
+  };
 }
 
 /** A redirect that was followed is kept for its time from now on. */

@@ -63,7 +63,7 @@ export function findHolders(
     }
     const link = draft.get(linkKey) as Link | null | undefined;
     if (link === undefined) needed.push(linkKey);
-    else if (link === null) holders.push({ key, holder: undefined, linkKey, link });
+    else if (!link?.profileId) holders.push({ key, holder: undefined, linkKey, link });
     else {
       const end = chase(draft, link.profileId);
       if (end.kind === 'missing') needed.push(end.key);
@@ -95,7 +95,7 @@ export function foreseeHolders(
   if (strongest === undefined) return [];
   const link = view.get(strongest) as Link | null | undefined;
   if (link === undefined) return [strongest];
-  if (link === null) return linkKeys.filter((key) => view.get(key) === undefined);
+  if (!link?.profileId) return linkKeys.filter((key) => view.get(key) === undefined);
   const profileKey = recordKeys.profile(link.profileId);
   const profile = view.get(profileKey) as Profile | Redirect | null | undefined;
   if (profile === undefined) return [profileKey];

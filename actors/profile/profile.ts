@@ -5,10 +5,24 @@ import type { Stamp } from './stamps.ts';
 
 export interface HeldKey {
   readonly value: string;
-  /** Log time of the first event that had it on this profile, and of the last one that attached it anew. */
+  /** Log time of the event that attached it to this profile. */
   readonly firstSeenMs: number;
+  /** Log time of the last event of the profile that had it. */
+  readonly lastSeenMs: number;
   /** Message id of the event that attached it. */
   readonly source: string;
+}
+
+/** By key name. */
+export type HeldKeys = Readonly<Record<string, readonly HeldKey[]>>;
+
+/** Values by key name. */
+export type KeyLists = Readonly<Record<string, readonly string[]>>;
+
+/** Another profile that this one was parted from by hand: the two are never joined by events again. */
+export interface Apart {
+  readonly profileId: string;
+  readonly atMs: number;
 }
 
 export interface SingleState {
@@ -40,7 +54,9 @@ export interface Profile {
   readonly createdAtMs: number;
   readonly updatedAtMs: number;
   readonly lastEventAtMs: number;
-  readonly keys: Readonly<Record<string, readonly HeldKey[]>>;
+  readonly keys: HeldKeys;
+  /** Values of keys that are only observed, the newest last. */
+  readonly observed?: KeyLists;
   readonly attributes: Readonly<Record<string, AttributeState>>;
   readonly seen: Seen;
   readonly timers: Readonly<Record<string, TimerState>>;
@@ -53,6 +69,7 @@ export interface Profile {
   readonly configVersion: number;
   /** Its end has begun and takes more than one commit: whatever is still there is over. */
   readonly ending?: true;
+  readonly apart?: readonly Apart[];
   /** Messages that were applied without a checkpoint. */
   readonly stamps?: readonly Stamp[];
 }
@@ -62,14 +79,36 @@ export interface Redirect {
   readonly to: string;
   readonly atMs: number;
   readonly generation: number;
+  /** What the profile was when it was merged: what a split needs to bring it back. */
+  readonly was?: { readonly createdAtMs: number; readonly keys: KeyLists };
+}
+
+/** An owner that a key had before, until this event time. */
+export interface PastOwner {
+  readonly profileId: string;
+  readonly untilMs: number;
 }
 
 export interface Link {
   readonly kind: 'link';
-  readonly profileId: string;
+  /** Null: the key is nobody's now. */
+  readonly profileId: string | null;
+  /** Event time from which on it is as it is. */
   readonly atMs: number;
+  /** Message id of the event that made it so. */
   readonly source: string;
+  /** Oldest first, a few. */
+  readonly past?: readonly PastOwner[];
+  /** Seen with several persons, and of a key that is nobody's then. */
+  readonly shared?: true;
+  /** Values of other keys that it was seen with, of those that it may be seen with only so many of. */
+  readonly touches?: KeyLists;
+  /** Profiles that held it or were refused it, as far as they are counted. */
+  readonly profiles?: readonly string[];
 }
+
+/** Former owners that a link remembers. */
+export const PAST_OWNERS_MAX = 5;
 
 /** Ids of merged profiles that a profile lists; all are counted. */
 export const MERGED_FROM_MAX = 100;

@@ -2,7 +2,7 @@
 // begins with the version, before that an object. A stored record of any older version is brought up to date when it is
 // read; a test has a fixture of each.
 import { Packr } from 'msgpackr';
-import type { Link, Profile, Redirect } from './profile.ts';
+import type { HeldKey, Link, Profile, Redirect } from './profile.ts';
 import { decodeSeen } from './seen.ts';
 import { fromRow, toRow } from './stored-forms.ts';
 
@@ -44,7 +44,7 @@ export function decodeRecord(key: string, bytes: Uint8Array): RecordState {
   if (typeof version !== 'number' || version < ROW_VERSION_MIN || version > RECORD_VERSION)
     throw new Error(`${key}: version ${String(version)} is not known to this program`);
   if (!Array.isArray(row)) throw new Error(`${key}: no record`);
-  return fromRow(row);
+  return fromRow(row, version);
 }
 
 /** Versions 1 and 2: the state itself, with its version as `v`. */
@@ -60,12 +60,25 @@ function decodeObject(key: string, object: Stored): RecordState {
   if (stored.v > 2) throw new Error(`${key}: no record of version ${stored.v} is an object`);
   const { v: _, ...state } = stored;
   switch (state.kind) {
-    case 'profile':
-      return { ...state, seen: decodeSeen(state.seen as Uint8Array) } as unknown as Profile;
+    case 'profile': {
+      const keys = withLastSeen(state.keys as Record<string, readonly Omit<HeldKey, 'lastSeenMs'>[]>);
+      return { ...state, keys, seen: decodeSeen(state.seen as Uint8Array) } as unknown as Profile;
+    }
     case 'redirect':
     case 'link':
       return state as unknown as Redirect | Link;
     default:
       throw new Error(`${key}: unknown kind ${String(state.kind)}`);
   }
+}
+
+/** Before version 4 a key had no time of the last event. */
+function withLastSeen(keys: Record<string, readonly Omit<HeldKey, 'lastSeenMs'>[]>): Profile['keys'] {
+  const dated = Object.entries(keys).map(([name, held]) => {
+    const all = held.map(({ value, firstSeenMs, source }) => {
+      return { value, firstSeenMs, lastSeenMs: firstSeenMs, source };
+    });
+    return [name, all] as const;
+  });
+  return Object.fromEntries(dated);
 }

@@ -1,6 +1,16 @@
 // Records as they are stored: the same facts as the states, in rows instead of named fields. A row's places never change
 // their meaning; what is new goes to the end, with a new record version.
-import type { AttributeState, HeldKey, Link, Profile, Redirect, TimerState } from './profile.ts';
+import type {
+  Apart,
+  AttributeState,
+  HeldKey,
+  KeyLists,
+  Link,
+  PastOwner,
+  Profile,
+  Redirect,
+  TimerState,
+} from './profile.ts';
 import { decodeSeen, encodeSeen } from './seen.ts';
 import type { Stamp } from './stamps.ts';
 
@@ -9,8 +19,10 @@ const REDIRECT = 1;
 const LINK = 2;
 const SINGLE = 0;
 const COUNTER = 1;
-/** Numbers and strings of one held key in its row. */
-const HELD_STRIDE = 3;
+/** Numbers and strings of one held key in its row; before version 4 there was no time of the last event. */
+const HELD_STRIDE = 4;
+const HELD_STRIDE_V3 = 3;
+const STRIDE_VERSION = 4;
 /** Numbers of one stamp in its row. */
 const STAMP_STRIDE = 3;
 
@@ -22,27 +34,62 @@ export function toRow(record: Profile | Redirect | Link): Row {
     case 'profile':
       return profileRow(record);
     case 'redirect':
-      return [REDIRECT, record.to, record.atMs, record.generation];
+      return [REDIRECT, record.to, record.atMs, record.generation, record.was ?? null];
     case 'link':
-      return [LINK, record.profileId, record.atMs, record.source];
+      return linkRow(record);
     default:
       throw new Error(`unknown kind ${String((record as { kind: unknown }).kind)}`);
   }
 }
 
 /** Throws when the row is none of a record. */
-export function fromRow(row: Row): Profile | Redirect | Link {
-  const [kind, a, b, c] = row;
-  switch (kind) {
+export function fromRow(row: Row, version: number): Profile | Redirect | Link {
+  switch (row[0]) {
     case PROFILE:
-      return profileOf(row);
+      return profileOf(row, version);
     case REDIRECT:
-      return { kind: 'redirect', to: a as string, atMs: b as number, generation: c as number };
+      return redirectOf(row);
     case LINK:
-      return { kind: 'link', profileId: a as string, atMs: b as number, source: c as string };
+      return linkOf(row);
     default:
-      throw new Error(`unknown kind ${String(kind)}`);
+      throw new Error(`unknown kind ${String(row[0])}`);
   }
+}
+
+function redirectOf([, to, atMs, generation, was]: Row): Redirect {
+  const redirect = {
+    kind: 'redirect',
+    to: to as string,
+    atMs: atMs as number,
+    generation: generation as number,
+  } as const;
+  return was ? { ...redirect, was: was as NonNullable<Redirect['was']> } : redirect;
+}
+
+/** Most links are plain: what few have stands in one place at the end. */
+function linkRow({ profileId, atMs, source, past, shared, touches, profiles }: Link): Row {
+  const row = [LINK, profileId, atMs, source];
+  if (past || shared || touches || profiles)
+    row.push([past ?? null, shared ?? false, touches ?? null, profiles ?? null] as never);
+  return row;
+}
+
+function linkOf([, profileId, atMs, source, more]: Row): Link {
+  const link = {
+    kind: 'link',
+    profileId: profileId as string | null,
+    atMs: atMs as number,
+    source: source as string,
+  } as const;
+  if (!more) return link;
+  const [past, shared, touches, profiles] = more as readonly unknown[];
+  return {
+    ...link,
+    ...(past ? { past: past as readonly PastOwner[] } : {}),
+    ...(shared === true && { shared }),
+    ...(touches ? { touches: touches as KeyLists } : {}),
+    ...(profiles ? { profiles: profiles as readonly string[] } : {}),
+  };
 }
 
 function profileRow(profile: Profile): Row {
@@ -63,17 +110,19 @@ function profileRow(profile: Profile): Row {
     profile.configVersion,
     profile.ending === true,
     profile.stamps ? stampsRow(profile.stamps) : null,
+    profile.observed ?? null,
+    profile.apart ?? null,
   ];
 }
 
-function profileOf(row: Row): Profile {
+function profileOf(row: Row, version: number): Profile {
   const state: Profile = {
     kind: 'profile',
     id: row[1] as string,
     createdAtMs: row[2] as number,
     updatedAtMs: row[3] as number,
     lastEventAtMs: row[4] as number,
-    keys: mapValues(row[5] as Record<string, Row>, heldOf),
+    keys: mapValues(row[5] as Record<string, Row>, version < STRIDE_VERSION ? heldOfV3 : heldOf),
     attributes: mapValues(row[6] as Record<string, Row>, attributeOf),
     seen: decodeSeen(row[7] as Uint8Array),
     timers: mapValues(row[8] as Record<string, Row>, timerOf),
@@ -84,22 +133,41 @@ function profileOf(row: Row): Profile {
     configVersion: row[13] as number,
   };
   const stamps = row[15] as readonly number[] | null | undefined;
-  const ended: Profile = row[14] === true ? { ...state, ending: true } : state;
-  return stamps && stamps.length > 0 ? { ...ended, stamps: stampsOf(stamps) } : ended;
+  if (row[14] !== true && !stamps && !row[16] && !row[17]) return state;
+  return {
+    ...state,
+    ...(row[14] === true && { ending: true }),
+    ...(stamps && stamps.length > 0 && { stamps: stampsOf(stamps) }),
+    ...(row[16] ? { observed: row[16] as KeyLists } : {}),
+    ...(row[17] ? { apart: row[17] as readonly Apart[] } : {}),
+  };
 }
 
 function heldRow(held: readonly HeldKey[]): Row {
   const row: unknown[] = [];
-  for (const { value, firstSeenMs, source } of held) row.push(value, firstSeenMs, source);
+  for (const { value, firstSeenMs, lastSeenMs, source } of held)
+    row.push(value, firstSeenMs, source, lastSeenMs - firstSeenMs);
   return row;
 }
 
 function heldOf(row: Row): HeldKey[] {
   const held: HeldKey[] = [];
   for (let at = 0; at < row.length; at += HELD_STRIDE) {
+    const firstSeenMs = row[at + 1] as number;
+    const lastSeenMs = firstSeenMs + (row[at + 3] as number);
+    held.push({ value: row[at] as string, firstSeenMs, lastSeenMs, source: row[at + 2] as string });
+  }
+  return held;
+}
+
+function heldOfV3(row: Row): HeldKey[] {
+  const held: HeldKey[] = [];
+  for (let at = 0; at < row.length; at += HELD_STRIDE_V3) {
+    const firstSeenMs = row[at + 1] as number;
     held.push({
       value: row[at] as string,
-      firstSeenMs: row[at + 1] as number,
+      firstSeenMs,
+      lastSeenMs: firstSeenMs,
       source: row[at + 2] as string,
     });
   }

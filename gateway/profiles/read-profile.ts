@@ -74,7 +74,7 @@ async function startOf(
 ): Promise<string | undefined> {
   if (address.kind === 'id') return address.profileId;
   const link = await readRecord(store, recordKeys.link(address.keyName, address.value), from);
-  return link?.kind === 'link' ? link.profileId : undefined;
+  return link?.kind === 'link' ? (link.profileId ?? undefined) : undefined;
 }
 
 async function readRecord(

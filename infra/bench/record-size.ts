@@ -20,7 +20,7 @@ export async function meanRecordBytes(rig: Rig, profiles: number): Promise<numbe
   for (const { key, value } of (await store.read(links, 'replica')).values()) {
     if (value === null) continue;
     const link = decodeRecord(key, value);
-    if (link.kind === 'link') records.push(recordKeys.profile(link.profileId));
+    if (link.kind === 'link' && link.profileId) records.push(recordKeys.profile(link.profileId));
   }
   const sizes: number[] = [];
   for (const { value } of (await store.read(records, 'replica')).values())

@@ -9,6 +9,7 @@ export const AUDIT_KINDS = [
   'profiles_merged',
   'link_refused',
   'key_evicted',
+  'key_flagged',
   'profile_split',
   'profile_erased',
   'profile_expired',
@@ -43,12 +44,58 @@ export interface Activation {
   readonly configVersion: number;
 }
 
+/** Why a value was not taken for an identity at all (`key_rejected`). */
+export const REJECT_REASONS = [
+  'junk',
+  'listed_invalid',
+  'not_valid',
+  'too_short',
+  'too_uniform',
+  'not_a_phone_number',
+  'malformed',
+  'empty',
+  'unknown_key',
+] as const;
+/** Why a key was left out of an event (`key_demoted`, `link_refused`). */
+export const REFUSE_REASONS = [
+  /** The profile would hold more values of a key than its limit. */
+  'limit',
+  /** It would hold more keys than any profile may. */
+  'max_keys',
+  /** One value would be seen with more values of another key than it may. */
+  'link_limit',
+  /** The value belongs to whoever had it first. */
+  'owner',
+  /** The value is nobody's, since several persons use it. */
+  'shared',
+  /** The profiles were parted by hand. */
+  'apart',
+  /** The value was freed after the event happened. */
+  'freed',
+] as const;
+/** Why a profile lost a key (`key_evicted`). */
+export const EVICT_REASONS = [
+  'replaced',
+  'moved',
+  'logout',
+  'shared',
+  'max_keys',
+  'split',
+  'removed',
+] as const;
+export type RejectReason = (typeof REJECT_REASONS)[number];
+export type RefuseReason = (typeof REFUSE_REASONS)[number];
+export type EvictReason = (typeof EVICT_REASONS)[number];
+
 /** One thing that happened to an identity or profile while a message was applied. */
 export interface AuditFact {
   readonly kind: AuditKind;
+  /** A code: few values, so that they can be counted. */
   readonly reason?: string;
+  /** The same in words, with the numbers. */
+  readonly detail?: string;
   readonly key?: { readonly name: string; readonly value: string };
-  readonly [detail: string]: unknown;
+  readonly [more: string]: unknown;
 }
 
 /** One audit message per log message: its kind is the weightiest fact's, its body has all of them. */

@@ -20,6 +20,7 @@ const CONFIG: CounterConfig = {
   by: null,
   total: true,
   windows: WINDOWS,
+  merge: 'sum',
 };
 
 interface Add {

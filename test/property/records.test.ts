@@ -36,7 +36,7 @@ const profile: fc.Arbitrary<Profile> = fc.record({
   lastEventAtMs: ms,
   keys: fc.dictionary(
     name,
-    fc.array(fc.record({ value: text, firstSeenMs: ms, source: text }), { maxLength: 5 }),
+    fc.array(fc.record({ value: text, firstSeenMs: ms, lastSeenMs: ms, source: text }), { maxLength: 5 }),
   ),
   attributes: fc.dictionary(name, attribute, { maxKeys: 5 }),
   seen: fc.array(text, { maxLength: 300 }).map(seenOf),

@@ -159,7 +159,7 @@ function totalOf(value: unknown): number {
 
 function profileOf(store: SimStore, keyName: string, value: string): Profile | undefined {
   const link = read(store, recordKeys.link(keyName, value)) as Link | undefined;
-  let state = link && read(store, recordKeys.profile(link.profileId));
+  let state = link?.profileId ? read(store, recordKeys.profile(link.profileId)) : undefined;
   for (let steps = 0; state?.kind === 'redirect' && steps < 100; steps++) {
     state = read(store, recordKeys.profile((state as Redirect).to));
   }

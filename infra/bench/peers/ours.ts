@@ -84,7 +84,8 @@ async function assertStored(rig: Rig, profiles: number, views: readonly PageView
     const visitorOfRecord = new Map<string, string>();
     for (const { key, value } of (await store.read([...linkOf.keys()], 'replica')).values()) {
       const link = value === null ? undefined : decodeRecord(key, value);
-      if (link?.kind === 'link') visitorOfRecord.set(recordKeys.profile(link.profileId), linkOf.get(key)!);
+      if (link?.kind === 'link' && link.profileId)
+        visitorOfRecord.set(recordKeys.profile(link.profileId), linkOf.get(key)!);
     }
     for (const { key, value } of (await store.read([...visitorOfRecord.keys()], 'replica')).values()) {
       const profile = value === null ? undefined : decodeRecord(key, value);

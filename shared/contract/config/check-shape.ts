@@ -16,6 +16,10 @@ const ajv = new Ajv({
   verbose: true,
   formats: {
     duration: isDuration,
+    limit_in_window: (text: string) => {
+      const [count = '', window = '', ...rest] = text.split('/');
+      return /^[1-9]\d{0,8}$/.test(count) && isDuration(window) && rest.length === 0;
+    },
     duration_or_forever: (text: string) => text === 'forever' || isDuration(text),
   },
 });

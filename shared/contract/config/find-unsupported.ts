@@ -4,10 +4,8 @@ import type { RawSegment } from './schema.ts';
 import type { Path, SourceMap } from './source-map.ts';
 
 const SECTIONS = ['batch', 'catalogs', 'audiences', 'journeys', 'destinations', 'personalization'] as const;
-const KEY_FIELDS = ['min_length', 'min_distinct_chars', 'invalid', 'observe_only', 'links', 'owner'] as const;
-const NORMALIZERS_TO_COME = new Set(['e164', 'sha256']);
 const ATTRIBUTE_TYPES = new Set(['single', 'counter']);
-const ATTRIBUTE_FIELDS = ['backfill', 'sensitive', 'merge', 'keep'] as const;
+const ATTRIBUTE_FIELDS = ['backfill', 'sensitive', 'keep'] as const;
 const ACTIVATION_FIELDS = ['frequency_cap', 'quiet_hours'] as const;
 
 export function findUnsupported(raw: RawSegment, source: SourceMap): readonly ConfigProblem[] {
@@ -23,15 +21,6 @@ export function findUnsupported(raw: RawSegment, source: SourceMap): readonly Co
   };
   for (const section of SECTIONS)
     if (raw[section] !== undefined) refuse([section], `the section '${section}'`);
-  if (raw.stitching.on_limit === 'replace_oldest')
-    refuse(['stitching', 'on_limit'], "'on_limit: replace_oldest'");
-  raw.stitching.keys.forEach((key, i) => {
-    const path: Path = ['stitching', 'keys', i];
-    refuseFields(key, KEY_FIELDS, path);
-    for (const name of key.normalize ?? []) {
-      if (NORMALIZERS_TO_COME.has(name)) refuse([...path, 'normalize'], `the normalizer '${name}'`);
-    }
-  });
   raw.attributes?.forEach((attribute, i) => {
     const path: Path = ['attributes', i];
     if (!ATTRIBUTE_TYPES.has(attribute.type))

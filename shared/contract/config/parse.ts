@@ -6,13 +6,14 @@ import { checkShape } from './check-shape.ts';
 import { findUnsupported } from './find-unsupported.ts';
 import type { ConfigProblem } from './problem.ts';
 import type { RawAttribute, RawKey, RawSegment } from './schema.ts';
-import {
-  type AttributeConfig,
-  type KeyConfig,
-  type KeyKind,
-  NORMALIZERS,
-  type SegmentConfig,
-  type StitchingConfig,
+import type {
+  AttributeConfig,
+  CounterMerge,
+  KeyConfig,
+  KeyKind,
+  SegmentConfig,
+  SingleMerge,
+  StitchingConfig,
 } from './segment-config.ts';
 import { mapSource, type SourceMap } from './source-map.ts';
 
@@ -26,6 +27,7 @@ export type ParsedConfig =
   | { readonly kind: 'invalid'; readonly problems: readonly ConfigProblem[] };
 
 const DEFAULT_MAX_KEYS = 200;
+const DEFAULT_FLAG_AFTER = 10;
 const DEFAULT_RETENTION = { anonymous: '90d', known: 'forever', redirects: '400d' } as const;
 /** A key with at least this limit is taken for a device's. */
 const DEVICE_LIMIT = 100;
@@ -106,7 +108,11 @@ function stitchingOf({ stitching }: RawSegment): StitchingConfig {
   return {
     keys: stitching.keys.map(keyOf),
     invalid: stitching.invalid ?? [],
+    onLimit: stitching.on_limit ?? 'demote_incoming',
     maxKeysPerProfile: stitching.max_keys_per_profile ?? DEFAULT_MAX_KEYS,
+    onMaxKeys: stitching.on_max_keys ?? 'refuse',
+    logout: stitching.logout ?? [],
+    flagAfterProfiles: stitching.flag_after_profiles ?? DEFAULT_FLAG_AFTER,
     retention: {
       anonymousMs: retentionMs(retention.anonymous),
       knownMs: retentionMs(retention.known),
@@ -120,16 +126,33 @@ function retentionMs(text: string): number | null {
 }
 
 function keyOf(raw: RawKey): KeyConfig {
-  const limit = raw.limit ?? null;
-  const normalize = NORMALIZERS.filter((name) => raw.normalize?.includes(name));
+  const { limit, limitWindowMs } = limitOf(raw.limit);
   return {
     name: raw.name,
     kind: raw.kind ?? defaultKind(limit),
     limit,
-    // In the order in which the file has them.
-    normalize: [...normalize].sort((a, b) => raw.normalize!.indexOf(a) - raw.normalize!.indexOf(b)),
+    limitWindowMs,
+    normalize: raw.normalize ?? [],
+    region: raw.region ?? null,
     valid: raw.valid ?? null,
+    minLength: raw.min_length ?? 1,
+    minDistinctChars: raw.min_distinct_chars ?? 1,
+    invalid: raw.invalid ?? [],
+    allow: raw.allow ?? [],
+    observeOnly: raw.observe_only ?? false,
+    links: raw.links ?? {},
+    owner: raw.owner ?? null,
   };
+}
+
+/** `5`, or `5/30d`: of the values seen within that time. */
+function limitOf(raw: number | string | undefined): {
+  readonly limit: number | null;
+  readonly limitWindowMs: number | null;
+} {
+  if (typeof raw !== 'string') return { limit: raw ?? null, limitWindowMs: null };
+  const [count, window] = raw.split('/') as [string, string];
+  return { limit: Number(count), limitWindowMs: parseDurationMs(window) ?? null };
 }
 
 /** One value a profile is a person's own id; very many (or any number) are devices; a few are contact points. */
@@ -142,12 +165,14 @@ function attributeOf(raw: RawAttribute): AttributeConfig[] {
   const { name, type } = raw;
   if (type === 'single') {
     const ttlMs = raw.ttl === undefined ? null : (parseDurationMs(raw.ttl) ?? null);
-    return [{ type, name, on: raw.on!, value: raw.value!, ttlMs }];
+    const merge = (raw.merge ?? 'newest') as SingleMerge;
+    return [{ type, name, on: raw.on!, value: raw.value!, ttlMs, merge }];
   }
   if (type === 'counter') {
     const windows = (raw.windows ?? []).map((text) => ({ name: text, ms: parseDurationMs(text)! }));
+    const merge = (raw.merge ?? 'sum') as CounterMerge;
     const by = raw.by === undefined ? null : typeof raw.by === 'number' ? raw.by.toFixed(6) : raw.by;
-    return [{ type, name, on: raw.on!, by, total: raw.total ?? false, windows }];
+    return [{ type, name, on: raw.on!, by, total: raw.total ?? false, windows, merge }];
   }
   return [];
 }

@@ -1,6 +1,18 @@
 // The form of a segment config file, whole: also of what this version does not run yet. Meaning is checked in check.ts.
 import { Type } from 'typebox';
-import { KEY_KINDS, NORMALIZERS } from './segment-config.ts';
+import {
+  COUNTER_MERGES,
+  KEY_KINDS,
+  KEY_OWNERS,
+  type KeyOwner,
+  NORMALIZERS,
+  type Normalizer,
+  ON_LIMIT,
+  ON_MAX_KEYS,
+  type OnLimit,
+  type OnMaxKeys,
+  SINGLE_MERGES,
+} from './segment-config.ts';
 
 const strict = { additionalProperties: false } as const;
 const oneOf = (values: readonly string[]) => Type.Enum([...values]);
@@ -15,15 +27,19 @@ const Key = Type.Object(
   {
     name: Name,
     kind: Type.Optional(oneOf(KEY_KINDS)),
-    limit: Type.Optional(Type.Integer({ minimum: 1 })),
-    normalize: Type.Optional(Type.Array(oneOf([...NORMALIZERS, 'e164', 'sha256']))),
+    limit: Type.Optional(
+      Type.Union([Type.Integer({ minimum: 1 }), Type.String({ format: 'limit_in_window' })]),
+    ),
+    normalize: Type.Optional(Type.Array(oneOf(NORMALIZERS))),
+    region: Type.Optional(Type.String({ pattern: '^[A-Z]{2}$' })),
     valid: Type.Optional(Text),
-    min_length: Type.Optional(Type.Integer({ minimum: 1 })),
-    min_distinct_chars: Type.Optional(Type.Integer({ minimum: 1 })),
+    min_length: Type.Optional(Type.Integer({ minimum: 1, maximum: 1000 })),
+    min_distinct_chars: Type.Optional(Type.Integer({ minimum: 1, maximum: 100 })),
     invalid: Type.Optional(Type.Array(Type.String())),
+    allow: Type.Optional(Type.Array(Type.String())),
     observe_only: Type.Optional(Type.Boolean()),
-    links: Type.Optional(Payload),
-    owner: Type.Optional(oneOf(['first', 'last_authenticated', 'none_when_shared'])),
+    links: Type.Optional(Type.Record(Type.String(), Type.Integer({ minimum: 1, maximum: 100 }))),
+    owner: Type.Optional(oneOf(KEY_OWNERS)),
   },
   strict,
 );
@@ -32,8 +48,11 @@ const Stitching = Type.Object(
   {
     keys: Type.Array(Key, { minItems: 1, maxItems: 100 }),
     invalid: Type.Optional(Type.Array(Type.String())),
-    on_limit: Type.Optional(oneOf(['demote_incoming', 'replace_oldest'])),
+    on_limit: Type.Optional(oneOf(ON_LIMIT)),
     max_keys_per_profile: Type.Optional(Type.Integer({ minimum: 1, maximum: 10_000 })),
+    on_max_keys: Type.Optional(oneOf(ON_MAX_KEYS)),
+    logout: Type.Optional(Type.Array(Text)),
+    flag_after_profiles: Type.Optional(Type.Integer({ minimum: 1, maximum: 1000 })),
     retention: Type.Optional(
       Type.Object(
         {
@@ -58,7 +77,7 @@ export const ATTRIBUTE_SCHEMAS = {
       ttl: Type.Optional(Duration),
       keep: Type.Optional(oneOf(['newest', 'first'])),
       sensitive: Type.Optional(Type.Boolean()),
-      merge: Type.Optional(Text),
+      merge: Type.Optional(oneOf(SINGLE_MERGES)),
       backfill: Type.Optional(Payload),
     },
     strict,
@@ -71,7 +90,7 @@ export const ATTRIBUTE_SCHEMAS = {
       total: Type.Optional(Type.Boolean()),
       windows: Type.Optional(Type.Array(Duration, { minItems: 1, maxItems: 20, uniqueItems: true })),
       sensitive: Type.Optional(Type.Boolean()),
-      merge: Type.Optional(Text),
+      merge: Type.Optional(oneOf(COUNTER_MERGES)),
       backfill: Type.Optional(Payload),
     },
     strict,
@@ -159,8 +178,11 @@ export interface RawSegment {
   readonly stitching: {
     readonly keys: readonly RawKey[];
     readonly invalid?: readonly string[];
-    readonly on_limit?: string;
+    readonly on_limit?: OnLimit;
     readonly max_keys_per_profile?: number;
+    readonly on_max_keys?: OnMaxKeys;
+    readonly logout?: readonly string[];
+    readonly flag_after_profiles?: number;
     readonly retention?: {
       readonly anonymous?: string;
       readonly known?: string;
@@ -182,10 +204,18 @@ export interface RawSegment {
 export interface RawKey {
   readonly name: string;
   readonly kind?: (typeof KEY_KINDS)[number];
-  readonly limit?: number;
-  readonly normalize?: readonly string[];
+  /** Or with a window: `5/30d`. */
+  readonly limit?: number | string;
+  readonly normalize?: readonly Normalizer[];
+  readonly region?: string;
   readonly valid?: string;
-  readonly [other: string]: unknown;
+  readonly min_length?: number;
+  readonly min_distinct_chars?: number;
+  readonly invalid?: readonly string[];
+  readonly allow?: readonly string[];
+  readonly observe_only?: boolean;
+  readonly links?: Readonly<Record<string, number>>;
+  readonly owner?: KeyOwner;
 }
 
 export interface RawAttribute {

@@ -3,25 +3,57 @@ import type { ConfigProblem } from './problem.ts';
 
 export const KEY_KINDS = ['person', 'contact', 'device'] as const;
 export type KeyKind = (typeof KEY_KINDS)[number];
-export const NORMALIZERS = ['trim', 'lowercase', 'digits', 'unquote'] as const;
+export const NORMALIZERS = ['trim', 'lowercase', 'digits', 'unquote', 'e164', 'sha256'] as const;
 export type Normalizer = (typeof NORMALIZERS)[number];
+/** Whose a device or contact is that several persons use. */
+export const KEY_OWNERS = ['first', 'last_authenticated', 'none_when_shared'] as const;
+export type KeyOwner = (typeof KEY_OWNERS)[number];
+export const ON_LIMIT = ['demote_incoming', 'replace_oldest'] as const;
+export type OnLimit = (typeof ON_LIMIT)[number];
+export const ON_MAX_KEYS = ['refuse', 'evict_oldest'] as const;
+export type OnMaxKeys = (typeof ON_MAX_KEYS)[number];
 
 export interface KeyConfig {
   readonly name: string;
   readonly kind: KeyKind;
   /** Most distinct values a profile; null: no limit. */
   readonly limit: number | null;
+  /** Only values seen within this time count towards the limit; null: all do. */
+  readonly limitWindowMs: number | null;
+  /** In this order. */
   readonly normalize: readonly Normalizer[];
+  /** Region of phone numbers that are written without a country (ISO 3166-1 alpha-2), for `e164`; null: none. */
+  readonly region: string | null;
   /** Pattern (linear-time) that the whole normalized value must match. */
   readonly valid: string | null;
+  /** Of the normalized value, in characters (before it is hashed). */
+  readonly minLength: number;
+  readonly minDistinctChars: number;
+  /** Values of this key that identify nobody, besides those of all keys; `/…/` is a pattern (linear-time). */
+  readonly invalid: readonly string[];
+  /** Values that do identify although a list of junk says otherwise. */
+  readonly allow: readonly string[];
+  /** Stored on the profile, never joins and finds nothing. */
+  readonly observeOnly: boolean;
+  /** By key name: with how many values of that key one value of this one may be seen. */
+  readonly links: Readonly<Record<string, number>>;
+  /** What happens to the value when it is seen with another person than the one who holds it; null: by `onLimit`. */
+  readonly owner: KeyOwner | null;
 }
 
 export interface StitchingConfig {
   /** Strongest first. */
   readonly keys: readonly KeyConfig[];
-  /** Values that identify nobody, besides the built-in ones. */
+  /** Values that identify nobody, besides the built-in ones; `/…/` is a pattern (linear-time). */
   readonly invalid: readonly string[];
+  /** What gives way when a profile would hold more values of a key than its limit. */
+  readonly onLimit: OnLimit;
   readonly maxKeysPerProfile: number;
+  readonly onMaxKeys: OnMaxKeys;
+  /** Names of events that end a visit: the device keys on them are free from then on. */
+  readonly logout: readonly string[];
+  /** A value seen on more profiles than this is flagged in the audit log. */
+  readonly flagAfterProfiles: number;
   /** Ms since the last event; null: for ever. */
   readonly retention: {
     readonly anonymousMs: number | null;
@@ -36,12 +68,19 @@ export interface KeyEventConfig {
   readonly when: string;
 }
 
+/** What of two profiles' values stays when they become one. */
+export const SINGLE_MERGES = ['newest', 'oldest', 'survivor', 'min', 'max', 'restrictive'] as const;
+export type SingleMerge = (typeof SINGLE_MERGES)[number];
+export const COUNTER_MERGES = ['sum', 'max', 'survivor'] as const;
+export type CounterMerge = (typeof COUNTER_MERGES)[number];
+
 export interface SingleConfig {
   readonly type: 'single';
   readonly name: string;
   readonly on: string;
   readonly value: string;
   readonly ttlMs: number | null;
+  readonly merge: SingleMerge;
 }
 
 export interface CounterWindow {
@@ -58,6 +97,7 @@ export interface CounterConfig {
   readonly by: string | null;
   readonly total: boolean;
   readonly windows: readonly CounterWindow[];
+  readonly merge: CounterMerge;
 }
 
 export type AttributeConfig = SingleConfig | CounterConfig;

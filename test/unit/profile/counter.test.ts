@@ -19,6 +19,7 @@ const CONFIG: CounterConfig = {
   by: null,
   total: true,
   windows: [HOUR_WINDOW, { name: '7d', ms: 7 * DAY }],
+  merge: 'sum',
 };
 
 /** Adds [amount, event time, log time] one after another; both times in minutes after T0. */

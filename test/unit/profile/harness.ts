@@ -64,7 +64,7 @@ export class ProfileFold extends Fold {
   /** The live profile that a key leads to, through redirects; undefined when there is no link. */
   holder(keyName: string, value: string): Profile | undefined {
     const link = this.records.get(recordKeys.link(keyName, value)) as Link | undefined;
-    return link && this.resolve(link.profileId);
+    return link?.profileId ? this.resolve(link.profileId) : undefined;
   }
 
   /** The live profile that an id stands for. */

@@ -17,8 +17,8 @@ const PROFILE: Profile = {
   updatedAtMs: T0 + 2 * SECOND,
   lastEventAtMs: T0 + 2 * SECOND,
   keys: {
-    email: [{ value: 'ann@x', firstSeenMs: T0, source: 'm-1' }],
-    device: [{ value: 'd1', firstSeenMs: T0 + 2 * SECOND, source: 'm-2' }],
+    email: [{ value: 'ann@x', firstSeenMs: T0, lastSeenMs: T0, source: 'm-1' }],
+    device: [{ value: 'd1', firstSeenMs: T0 + 2 * SECOND, lastSeenMs: T0 + 2 * SECOND, source: 'm-2' }],
   },
   attributes: {
     page: {
@@ -49,12 +49,28 @@ const PROFILE: Profile = {
 const REDIRECT: Redirect = { kind: 'redirect', to: ID, atMs: T0, generation: 2 };
 const LINK: Link = { kind: 'link', profileId: ID, atMs: T0, source: 'm-1' };
 
-const STAMPED: Profile = {
+const FULL: Profile = {
   ...PROFILE,
+  keys: {
+    ...PROFILE.keys,
+    email: [{ value: 'ann@x', firstSeenMs: T0, lastSeenMs: T0 + DAY, source: 'm-1' }],
+  },
+  observed: { ga: ['g1', 'g2'] },
+  apart: [{ profileId: '019b76da-a3ff-7000-8000-000000000001', atMs: T0 }],
   stamps: [
     { shard: 0, sequence: 7, hash: 4_294_967_295 },
     { shard: 63, sequence: 9_007_199_254_740_991, hash: 0 },
   ],
+};
+
+const FULL_REDIRECT: Redirect = { ...REDIRECT, was: { createdAtMs: T0, keys: { device: ['d1'] } } };
+const FULL_LINK: Link = {
+  ...LINK,
+  profileId: null,
+  past: [{ profileId: ID, untilMs: T0 }],
+  shared: true,
+  touches: { customer_id: ['c1'] },
+  profiles: [ID],
 };
 
 const EXPECTED: Readonly<Record<string, unknown>> = {
@@ -67,9 +83,9 @@ const EXPECTED: Readonly<Record<string, unknown>> = {
   'profile-v3': PROFILE,
   'redirect-v3': REDIRECT,
   'link-v3': LINK,
-  'profile-v4': STAMPED,
-  'redirect-v4': REDIRECT,
-  'link-v4': LINK,
+  'profile-v4': FULL,
+  'redirect-v4': FULL_REDIRECT,
+  'link-v4': FULL_LINK,
 };
 
 describe('records of every version', () => {
