@@ -28,6 +28,8 @@ export interface RejectedKey {
 export interface EventKeys {
   /** Strongest first. */
   readonly usable: readonly EventKey[];
+  /** Stored, and never joined by. */
+  readonly observed: readonly EventKey[];
   readonly rejected: readonly RejectedKey[];
 }
 
@@ -98,7 +100,7 @@ export function keysOf(config: SegmentConfig, event: Pick<CustomerEvent, 'keys'>
     }
   }
   usable.sort((a, b) => a.rank - b.rank);
-  return { usable, rejected };
+  return { usable, observed: [], rejected };
 }
 
 /** What an event is routed by: its weakest usable key (the device before the person), else its message id. */

@@ -71,12 +71,14 @@ function replyOf(to: string, reply: CommitReply): Reply {
 /** Weightiest first: the kind of an audit entry is that of its first fact in this order. */
 const BY_WEIGHT: readonly AuditKind[] = [
   'profiles_merged',
+  'key_evicted',
   'link_refused',
   'key_demoted',
   'profile_expired',
   'profile_added',
   'key_attached',
   'key_rejected',
+  'key_flagged',
   'condition_failed',
 ];
 

@@ -57,6 +57,17 @@ export function mergeCounters(a: CounterState, b: CounterState): CounterState {
   return { kind: 'counter', total: a.total + b.total, windows };
 }
 
+/** The greater of both, bucket by bucket: for two profiles that counted the same. */
+export function maxOfCounters(a: CounterState, b: CounterState): CounterState {
+  const windows: Record<string, Buckets> = { ...a.windows };
+  for (const [name, buckets] of Object.entries(b.windows)) {
+    const both = new Map(windows[name]);
+    for (const [bucket, micros] of buckets) both.set(bucket, Math.max(micros, both.get(bucket) ?? micros));
+    windows[name] = [...both].sort(([x], [y]) => x - y);
+  }
+  return { kind: 'counter', total: Math.max(a.total, b.total), windows };
+}
+
 /** A bucket counts while any part of it lies within the window. */
 function isAlive(bucket: number, window: CounterWindow, nowMs: number): boolean {
   return (bucket + 1) * bucketMs(window) > nowMs - window.ms;

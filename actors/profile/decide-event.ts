@@ -10,7 +10,8 @@ import type { Draft } from './draft.ts';
 import { expireProfile } from './expire.ts';
 import { findHolders, type KeyHolder, type Need } from './find-profiles.ts';
 import { endOf, mergeProfiles, newProfile, retire, withExpiry } from './lifecycle.ts';
-import type { HeldKey, HeldKeys, Profile } from './profile.ts';
+import { afterLogout, missingOfEvicted, placeKeys, refuse, unreadLinks } from './place-keys.ts';
+import type { KeyLists, Profile } from './profile.ts';
 import type { Rules } from './rules.ts';
 import { hasSeen } from './seen.ts';
 import { isStamped } from './stamps.ts';
@@ -44,7 +45,7 @@ export function decideEvent(draft: Draft, input: EventInput, rules: Rules): Even
   const facts: AuditFact[] = input.keys.rejected.map(rejectedFact);
   if (input.keys.usable.length === 0)
     return { kind: 'done', profileId: undefined, belongsTo: undefined, facts };
-  const found = findHolders(draft, input.keys.usable, input.linkKeys);
+  const found = findHolders(draft, input.keys.usable, input.linkKeys, input.event.atMs);
   if (found.kind === 'need') return found;
   const newer = found.holders.find(({ holder }) => holder && holder.configVersion > rules.configVersion);
   if (newer)
@@ -88,25 +89,28 @@ function stitch(
   facts: AuditFact[],
 ): EventDecision {
   const { event } = input;
-  const { accepted, demoted, holders } = resolveKeys(candidates, rules.config);
+  const resolved = resolveKeys<Profile, KeyHolder>(candidates, rules.config, event.nowMs);
+  const { holders } = resolved;
   const knowing = holders.find((profile) => hasSeen(profile.seen, event.seenId));
   if (knowing) {
     // A duplicate changes nothing; what had come to its end before it has.
     const ended = facts.filter(({ kind }) => kind === 'profile_expired');
     return { kind: 'done', profileId: undefined, belongsTo: knowing.id, facts: ended };
   }
-  for (const { key, holder, linkKey, reason } of demoted as readonly (KeyHolder & { reason: string })[]) {
-    // The refusal stands on the other profile as it is now, or on the key being nobody's.
-    draft.guard(holder ? recordKeys.profile(holder.id) : linkKey);
-    const shown = { name: key.config.name, value: key.value };
-    facts.push({ kind: holder ? 'link_refused' : 'key_demoted', key: shown, reason, heldBy: holder?.id });
+  const missing = missingOfEvicted(draft, resolved);
+  if (missing.length > 0) return { kind: 'need', keys: missing };
+  if (resolved.accepted.length === 0) {
+    refuse(draft, resolved, undefined, event, rules, facts);
+    return { kind: 'done', profileId: undefined, belongsTo: undefined, facts };
   }
   const joined = joinHolders(draft, holders, input, rules, facts);
-  const attached = attachKeys(draft, joined, accepted as readonly KeyHolder[], event, facts);
+  const stitched = placeKeys(draft, joined, resolved, input, rules, facts);
   const hits = matchKeyEvents(event, rules, facts);
-  const applied = applyEvent(attached, event, hits, rules, facts);
-  const { profile, activations } = runTriggers(applied, event, hits, rules, facts);
-  for (const activation of activations) draft.activation(activation);
+  const applied = applyEvent(stitched, event, hits, rules, facts);
+  const triggered = runTriggers(applied, event, hits, rules, facts);
+  for (const activation of triggered.activations) draft.activation(activation);
+  const profile = afterLogout(draft, triggered.profile, candidates, event, rules, facts);
+  if (profile === undefined) return { kind: 'need', keys: unreadLinks(candidates) };
   draft.put(recordKeys.profile(profile.id), withExpiry(profile, rules.config, draft));
   return { kind: 'done', profileId: profile.id, belongsTo: profile.id, facts };
 }
@@ -129,58 +133,17 @@ function joinHolders(
   let merged = survivor;
   for (const other of holders) {
     if (other === survivor) continue;
-    merged = mergeProfiles(merged, other, nowMs);
+    merged = mergeProfiles(merged, other, rules.config, nowMs);
     retire(other, survivor.id, rules.config, nowMs, draft);
-    facts.push({ kind: 'profiles_merged', into: survivor.id, from: other.id });
+    facts.push({ kind: 'profiles_merged', into: survivor.id, from: other.id, keys: keyListsOf(other) });
   }
   return merged;
 }
 
-/** Lists the keys that are new to the profile, and points every link of the event straight at it. */
-function attachKeys(
-  draft: Draft,
-  profile: Profile,
-  accepted: readonly KeyHolder[],
-  event: AppliedEvent,
-  facts: AuditFact[],
-): Profile {
-  let keys = profile.keys;
-  for (const { key, linkKey, link } of accepted) {
-    const { name } = key.config;
-    // A link that was not read leads to a profile that lists the key, if need be by a redirect.
-    if (link !== undefined && link?.profileId !== profile.id) {
-      if (link?.profileId) noteUse(draft, link.profileId, event.nowMs);
-      draft.put(linkKey, { kind: 'link', profileId: profile.id, atMs: event.nowMs, source: event.messageId });
-    }
-    const known = keys[name]?.find(({ value }) => value === key.value);
-    if (known) {
-      keys = withUse(keys, name, known, event.nowMs);
-      continue;
-    }
-    const { nowMs, messageId } = event;
-    const held = { value: key.value, firstSeenMs: nowMs, lastSeenMs: nowMs, source: messageId };
-    keys = { ...keys, [name]: [...(keys[name] ?? []), held] };
-    facts.push({ kind: 'key_attached', profileId: profile.id, key: { name, value: key.value } });
-  }
-  return keys === profile.keys ? profile : { ...profile, keys };
-}
-
-/** Last use is kept to the minute, so that most events leave the list of keys as it is. */
-const USE_PRECISION_MS = 60_000;
-
-function withUse(keys: HeldKeys, name: string, known: HeldKey, nowMs: number): HeldKeys {
-  if (nowMs < known.lastSeenMs + USE_PRECISION_MS) return keys;
-  return {
-    ...keys,
-    [name]: keys[name]!.map((held) => (held === known ? { ...held, lastSeenMs: nowMs } : held)),
-  };
-}
-
-/** A redirect that was followed is kept for its time from now on. */
-function noteUse(draft: Draft, retiredId: string, nowMs: number): void {
-  const key = recordKeys.profile(retiredId);
-  const state = draft.get(key);
-  if (state?.kind === 'redirect' && state.atMs < nowMs) draft.put(key, { ...state, atMs: nowMs });
+function keyListsOf({ keys }: Profile): KeyLists {
+  return Object.fromEntries(
+    Object.entries(keys).map(([name, held]) => [name, held.map(({ value }) => value)]),
+  );
 }
 
 function rejectedFact({ name, value, reason }: RejectedKey): AuditFact {

@@ -16,6 +16,25 @@ export interface KeyHolder extends Candidate<Profile> {
   readonly link: Link | null | undefined;
 }
 
+const NO_TOUCHES = {};
+
+function heldBy(
+  key: EventKey,
+  linkKey: string,
+  link: Link | null | undefined,
+  holder: Profile | undefined,
+  isPast = false,
+): KeyHolder {
+  const isShared = link?.shared === true;
+  return { key, linkKey, link, holder, isPast, isShared, touches: link?.touches ?? NO_TOUCHES };
+}
+
+/** The owner that the key had when the event happened, if it has changed since. */
+function pastOwner(link: Link, atMs: number): string | undefined {
+  if (!link.past || atMs >= link.atMs) return undefined;
+  return link.past.find(({ untilMs }) => atMs < untilMs)?.profileId;
+}
+
 /** Longest chain of redirects; a longer one is a circle. */
 const HOPS_MAX = 1000;
 
@@ -49,6 +68,7 @@ export function findHolders(
   draft: Draft,
   keys: readonly EventKey[],
   linkKeys: readonly string[],
+  atMs: number,
 ): { readonly kind: 'found'; readonly holders: readonly KeyHolder[] } | Need {
   const holders: KeyHolder[] = [];
   const needed: string[] = [];
@@ -56,20 +76,25 @@ export function findHolders(
   for (let index = 0; index < keys.length; index++) {
     const key = keys[index]!;
     const linkKey = linkKeys[index]!;
-    const known = listedBy(holders, key);
+    const known = hasLinkRules(key) ? undefined : listedBy(holders, key);
     if (known) {
-      holders.push({ key, holder: known, linkKey, link: undefined });
+      holders.push(heldBy(key, linkKey, undefined, known));
       continue;
     }
     const link = draft.get(linkKey) as Link | null | undefined;
+    const past = link ? pastOwner(link, atMs) : undefined;
     if (link === undefined) needed.push(linkKey);
-    else if (!link?.profileId) holders.push({ key, holder: undefined, linkKey, link });
+    else if (past !== undefined) {
+      const end = chase(draft, past);
+      if (end.kind === 'missing') needed.push(end.key);
+      else holders.push(heldBy(key, linkKey, link, end.kind === 'profile' ? end.profile : undefined, true));
+    } else if (!link?.profileId) holders.push(heldBy(key, linkKey, link, undefined));
     else {
       const end = chase(draft, link.profileId);
       if (end.kind === 'missing') needed.push(end.key);
       else if (end.kind === 'absent') for (const stale of [linkKey, ...end.via]) contradicting.add(stale);
       else if (holdsKey(end.profile, key.config.name, key.value)) {
-        holders.push({ key, holder: end.profile, linkKey, link });
+        holders.push(heldBy(key, linkKey, link, end.profile));
       } else for (const stale of [linkKey, recordKeys.profile(end.profile.id)]) contradicting.add(stale);
     }
     // Weaker keys wait for what the strongest one leads to: most likely the profile lists them all.
@@ -78,6 +103,11 @@ export function findHolders(
   if (needed.length > 0) return { kind: 'need', keys: needed };
   if (contradicting.size > 0) return { kind: 'need', keys: [...contradicting], fresh: true };
   return { kind: 'found', holders };
+}
+
+/** What the key was seen with stands on its link. */
+function hasLinkRules({ config }: EventKey): boolean {
+  return Object.keys(config.links).length > 0;
 }
 
 function listedBy(holders: readonly KeyHolder[], key: EventKey): Profile | undefined {
@@ -102,7 +132,8 @@ export function foreseeHolders(
   if (profile?.kind !== 'profile') return [];
   return linkKeys.filter(
     (linkKey, index) =>
-      !holdsKey(profile, keys[index]!.config.name, keys[index]!.value) && view.get(linkKey) === undefined,
+      (hasLinkRules(keys[index]!) || !holdsKey(profile, keys[index]!.config.name, keys[index]!.value)) &&
+      view.get(linkKey) === undefined,
   );
 }
 

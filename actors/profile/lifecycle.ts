@@ -1,11 +1,9 @@
 // Birth, merging and end of profiles. A profile's timers stand in its record; the alarm clocks outside only wake it.
 import type { SegmentConfig } from '../../shared/contract/config/segment-config.ts';
 import { recordKeys } from '../../shared/contract/names.ts';
-import { newerSingle } from './apply-event.ts';
-import { mergeCounters } from './counter.ts';
 import type { Draft } from './draft.ts';
-import type { AttributeState, HeldKey, Profile, Redirect } from './profile.ts';
-import { MERGED_FROM_MAX } from './profile.ts';
+import { mergeAttributes } from './merge-attributes.ts';
+import { type HeldKey, MERGED_FROM_MAX, OBSERVED_MAX, type Profile, type Redirect } from './profile.ts';
 import { mergeSeen } from './seen.ts';
 import { mergeStamps } from './stamps.ts';
 
@@ -61,7 +59,12 @@ export function rearmExpiry(profile: Profile, dueMs: number, draft: Draft): Prof
 }
 
 /** Two profiles as one under the survivor's id. Whatever the order of merges, keys and attributes come out the same. */
-export function mergeProfiles(survivor: Profile, other: Profile, nowMs: number): Profile {
+export function mergeProfiles(
+  survivor: Profile,
+  other: Profile,
+  config: SegmentConfig,
+  nowMs: number,
+): Profile {
   const stamps = mergeStamps(survivor, other);
   return {
     ...survivor,
@@ -69,7 +72,7 @@ export function mergeProfiles(survivor: Profile, other: Profile, nowMs: number):
     updatedAtMs: Math.max(survivor.updatedAtMs, other.updatedAtMs),
     lastEventAtMs: Math.max(survivor.lastEventAtMs, other.lastEventAtMs),
     keys: mergeKeys(survivor.keys, other.keys),
-    attributes: mergeAttributes(survivor.attributes, other.attributes),
+    attributes: mergeAttributes(survivor.attributes, other.attributes, config),
     seen: mergeSeen(survivor.seen, other.seen, nowMs),
     generation: Math.max(survivor.generation, other.generation),
     fired: { ...other.fired, ...survivor.fired },
@@ -77,7 +80,20 @@ export function mergeProfiles(survivor: Profile, other: Profile, nowMs: number):
     mergedCount: survivor.mergedCount + other.mergedCount + 1,
     configVersion: Math.max(survivor.configVersion, other.configVersion),
     ...(stamps && { stamps }),
+    ...mergeSideLists(survivor, other),
   };
+}
+
+function mergeSideLists(a: Profile, b: Profile): Pick<Profile, 'observed' | 'apart'> {
+  const apart = [...(a.apart ?? []), ...(b.apart ?? [])];
+  const names = new Set([...Object.keys(a.observed ?? {}), ...Object.keys(b.observed ?? {})]);
+  const observed = Object.fromEntries(
+    [...names].map((name) => [
+      name,
+      [...new Set([...(b.observed?.[name] ?? []), ...(a.observed?.[name] ?? [])])].slice(-OBSERVED_MAX),
+    ]),
+  );
+  return { ...(apart.length > 0 && { apart }), ...(names.size > 0 && { observed }) };
 }
 
 function mergeKeys(a: Profile['keys'], b: Profile['keys']): Profile['keys'] {
@@ -87,22 +103,6 @@ function mergeKeys(a: Profile['keys'], b: Profile['keys']): Profile['keys'] {
     keys[name] = both.sort((x, y) => x.firstSeenMs - y.firstSeenMs || (x.value < y.value ? -1 : 1));
   }
   return keys;
-}
-
-function mergeAttributes(a: Profile['attributes'], b: Profile['attributes']): Profile['attributes'] {
-  const attributes: Record<string, AttributeState> = { ...a };
-  for (const [name, state] of Object.entries(b)) {
-    const mine = attributes[name];
-    attributes[name] = mine === undefined ? state : mergeAttribute(mine, state);
-  }
-  return attributes;
-}
-
-function mergeAttribute(a: AttributeState, b: AttributeState): AttributeState {
-  if (a.kind === 'single' && b.kind === 'single') return newerSingle(a, b);
-  if (a.kind === 'counter' && b.kind === 'counter') return mergeCounters(a, b);
-  // The attribute's type changed between the two: the survivor's state is the one of the newer config or as good.
-  return a;
 }
 
 /** Turns a merged profile into a redirect and moves its clocks. */

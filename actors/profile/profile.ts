@@ -117,3 +117,6 @@ export const MERGED_FROM_MAX = 100;
 export function holdsKey(profile: Profile, name: string, value: string): boolean {
   return profile.keys[name]?.some((held) => held.value === value) ?? false;
 }
+
+/** Values of an observed key that a profile remembers. */
+export const OBSERVED_MAX = 20;

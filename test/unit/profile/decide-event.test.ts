@@ -42,7 +42,7 @@ describe('stitching', () => {
         recordKeys.profile(profile!.id),
       ].sort(),
     );
-    expect(profile!.keys.email).toEqual([{ value: 'ann@x', firstSeenMs: T0, source: 'm1' }]);
+    expect(profile!.keys.email).toEqual([{ value: 'ann@x', firstSeenMs: T0, lastSeenMs: T0, source: 'm1' }]);
     expect(fold.audit()).toMatchObject([{ kind: 'profile_added', profileId: profile!.id, messageId: 'm1' }]);
   });
 
@@ -139,7 +139,8 @@ describe('stitching', () => {
     expect(apply.writes.has(recordKeys.profile(other.id))).toBe(false);
     expect(fold.holder('device', 'd1')).toEqual(other);
     expect(fold.facts().find(({ kind }) => kind === 'link_refused' || kind === 'key_demoted')).toMatchObject({
-      reason: expect.stringContaining('customer_id'),
+      reason: 'limit',
+      detail: expect.stringContaining('customer_id'),
       key: { name: 'device', value: 'd1' },
     });
   });

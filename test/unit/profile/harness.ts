@@ -130,8 +130,9 @@ export class ProfileFold extends Fold {
       }
     }
     for (const [key, state] of this.records) {
-      if (key.startsWith('k.') && !owners.has(key)) wrong.push(`${key} is listed by no profile`);
-      const kind = (state as { kind?: string }).kind;
+      const { kind } = state as { kind?: string };
+      const isOwned = kind === 'link' && (state as Link).profileId !== null;
+      if (isOwned && !owners.has(key)) wrong.push(`${key} is listed by no profile`);
       if (kind === 'redirect' && !this.resolve((state as Redirect).to)) wrong.push(`${key} leads nowhere`);
     }
     return wrong;
