@@ -50,8 +50,8 @@ export function decideEvent(draft: Draft, input: EventInput, rules: Rules): Even
   const newer = found.holders.find(({ holder }) => holder && holder.configVersion > rules.configVersion);
   if (newer)
     return { kind: 'wait', reason: `config version ${newer.holder?.configVersion} is in use already` };
-  const applied = found.holders.find(({ holder }) => holder && isStamped(holder, input.message));
-  if (applied) return { kind: 'done', profileId: undefined, belongsTo: applied.holder!.id, facts: [] };
+  const applied = profilesOf(found.holders).find((profile) => isStamped(profile, input.message));
+  if (applied) return { kind: 'done', profileId: undefined, belongsTo: applied.id, facts: [] };
   const alive = withoutExpired(draft, found.holders, input.event.nowMs, rules, facts);
   if ('kind' in alive) return alive;
   return stitch(draft, alive, input, rules, facts);
@@ -91,7 +91,9 @@ function stitch(
   const { event } = input;
   const resolved = resolveKeys<Profile, KeyHolder>(candidates, rules.config, event.nowMs);
   const { holders } = resolved;
-  const knowing = holders.find((profile) => hasSeen(profile.seen, event.seenId));
+  const knowing = [...holders, ...knowersOf(resolved.accepted)].find((profile) =>
+    hasSeen(profile.seen, event.seenId),
+  );
   if (knowing) {
     // A duplicate changes nothing; what had come to its end before it has.
     const ended = facts.filter(({ kind }) => kind === 'profile_expired');
@@ -113,6 +115,15 @@ function stitch(
   if (profile === undefined) return { kind: 'need', keys: unreadLinks(candidates) };
   draft.put(recordKeys.profile(profile.id), withExpiry(profile, rules.config, draft));
   return { kind: 'done', profileId: profile.id, belongsTo: profile.id, facts };
+}
+
+/** Who holds the keys, and who else knows what was applied. */
+function profilesOf(candidates: readonly KeyHolder[]): readonly Profile[] {
+  return [...candidates.flatMap(({ holder }) => holder ?? []), ...knowersOf(candidates)];
+}
+
+function knowersOf(candidates: readonly KeyHolder[]): readonly Profile[] {
+  return candidates.flatMap(({ knower }) => knower ?? []);
 }
 
 /** The one profile that the accepted keys stand for: new, known, or several merged. */

@@ -6,6 +6,7 @@ import { ledgerScenario } from './ledger-scenario.ts';
 import { profileScenario } from './profile-scenario.ts';
 import { REGRESSIONS } from './regressions.ts';
 import { addMarks, failureReport } from './report.ts';
+import { sharedScenario } from './shared-scenario.ts';
 import { type SimOptions, simulate } from './simulate.ts';
 import { tallyScenario } from './tally-scenario.ts';
 import * as variants from './variants.ts';
@@ -13,6 +14,7 @@ import * as variants from './variants.ts';
 const SEEDS = 400;
 const SLICE = 50;
 const PROFILE_SEEDS = 60;
+const SHARED_SEEDS = 120;
 const LEDGER_SEEDS = 200;
 const LEDGER_VARIANT_SEEDS_MAX = 600;
 const VARIANT_SEEDS_MAX = 150;
@@ -84,6 +86,19 @@ describe('the profile actor', () => {
       for (let seed = 1; seed <= PROFILE_SEEDS; seed++) {
         const result = await simulate({ seed, scenario: profileScenario });
         if (result.violations.length > 0) expect.fail(failureReport(result, ' --profiles'));
+      }
+    },
+    TIMEOUT_MS,
+  );
+});
+
+describe('people who share devices', () => {
+  test(
+    `${SHARED_SEEDS} seeds: keys move, and every event counts once`,
+    async () => {
+      for (let seed = 1; seed <= SHARED_SEEDS; seed++) {
+        const result = await simulate({ seed, scenario: sharedScenario });
+        if (result.violations.length > 0) expect.fail(failureReport(result, ' --shared'));
       }
     },
     TIMEOUT_MS,

@@ -137,6 +137,21 @@ describe('an event that ends a visit', () => {
     expect(fold.contradictions()).toEqual([]);
   });
 
+  it('an event from before it that is sent again counts once, with its time and without', () => {
+    for (const timestampMs of [T0 + SECOND, undefined]) {
+      const fold = ownedBy('first');
+      fold.send({ keys: { customer: 'c1', device: 'd1' } });
+      const again = { id: 'again', keys: { device: 'd1' }, timestampMs };
+      fold.send(again, T0 + MINUTE);
+      fold.send({ name: 'Signed Out', keys: { device: 'd1' } }, T0 + 2 * MINUTE);
+      fold.send(again, T0 + 3 * MINUTE);
+      expect(fold.partition()).toEqual([['customer:c1']]);
+      fold.send({ keys: { device: 'd1' } }, T0 + 4 * MINUTE);
+      fold.send(again, T0 + 5 * MINUTE);
+      expect([viewsOf(fold, 'customer', 'c1'), viewsOf(fold, 'device', 'd1')]).toEqual([2, 1]);
+    }
+  });
+
   it('leaves a profile that has nothing but devices as it is', () => {
     const fold = ownedBy('first');
     fold.send({ keys: { device: 'd1' } });
