@@ -152,6 +152,16 @@ describe('an event that ends a visit', () => {
     }
   });
 
+  it('leaves a link that is forgotten in time, unless the device is seen again', () => {
+    const fold = ownedBy('first');
+    fold.send({ keys: { customer: 'c1', device: 'd1' } });
+    fold.send({ name: 'Signed Out', keys: { device: 'd1' } }, T0 + HOUR);
+    const key = recordKeys.link('device', 'd1');
+    expect(fold.actor.lifetimeMs!(key, linkOf(fold, 'device', 'd1'))).toBe(90 * DAY);
+    fold.send({ keys: { device: 'd1' } }, T0 + 2 * HOUR);
+    expect(fold.actor.lifetimeMs!(key, linkOf(fold, 'device', 'd1'))).toBeUndefined();
+  });
+
   it('leaves a profile that has nothing but devices as it is', () => {
     const fold = ownedBy('first');
     fold.send({ keys: { device: 'd1' } });
