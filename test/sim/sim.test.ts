@@ -20,6 +20,8 @@ const LEDGER_VARIANT_SEEDS_MAX = 600;
 const VARIANT_SEEDS_MAX = 150;
 const DISASTER_SEEDS = 30;
 const TIMEOUT_MS = 120_000;
+/** Probes that get lost make two workers believe that they own one shard. */
+const SPLIT_BRAIN = { membershipFails: 0.3 };
 
 /** Branches that the seeds together must take: without them the simulation proves little. */
 const RARE_BRANCHES = [
@@ -137,8 +139,9 @@ describe('plain writes, kept from being applied twice by their stamps alone', ()
       wrapStore: variants.unknownPlainIsSuccess,
     },
     'ownership that is not proven': {
-      scenario: ledgerScenario(counts),
+      scenario: ledgerScenario(counts, { crowded: true }),
       wrapStore: variants.unprovenOwnership,
+      faults: SPLIT_BRAIN,
     },
   };
   for (const [name, options] of Object.entries(broken)) {
@@ -184,8 +187,7 @@ describe('broken variants are caught', () => {
 });
 
 async function expectCaught(wrapStore: variants.Variant, outcomeOnly: boolean): Promise<void> {
-  // Probes that get lost make two workers believe that they own one shard.
-  const faults = wrapStore === variants.noFence ? { membershipFails: 0.3 } : {};
+  const faults = wrapStore === variants.noFence ? SPLIT_BRAIN : {};
   const scenario = tallyScenario({ mostlyDuties: wrapStore === variants.guardLeftOut });
   for (let seed = 1; seed <= VARIANT_SEEDS_MAX; seed++) {
     const { violations } = await simulate({ seed, wrapStore, outcomeOnly, scenario, faults });
