@@ -11,7 +11,7 @@ import { expireProfile } from './expire.ts';
 import { findHolders, type KeyHolder, type Need } from './find-profiles.ts';
 import { endOf, mergeProfiles, newProfile, retire, withExpiry } from './lifecycle.ts';
 import { afterLogout, missingOfEvicted, placeKeys, refuse, unreadLinks } from './place-keys.ts';
-import type { KeyLists, Profile } from './profile.ts';
+import { keyLists, type Profile } from './profile.ts';
 import type { Rules } from './rules.ts';
 import { hasSeen } from './seen.ts';
 import { isStamped } from './stamps.ts';
@@ -146,15 +146,9 @@ function joinHolders(
     if (other === survivor) continue;
     merged = mergeProfiles(merged, other, rules.config, nowMs);
     retire(other, survivor.id, rules.config, nowMs, draft);
-    facts.push({ kind: 'profiles_merged', into: survivor.id, from: other.id, keys: keyListsOf(other) });
+    facts.push({ kind: 'profiles_merged', into: survivor.id, from: other.id, keys: keyLists(other) });
   }
   return merged;
-}
-
-function keyListsOf({ keys }: Profile): KeyLists {
-  return Object.fromEntries(
-    Object.entries(keys).map(([name, held]) => [name, held.map(({ value }) => value)]),
-  );
 }
 
 function rejectedFact({ name, value, reason }: RejectedKey): AuditFact {
