@@ -146,6 +146,6 @@ function keyListsOf({ keys }: Profile): KeyLists {
   );
 }
 
-function rejectedFact({ name, value, reason }: RejectedKey): AuditFact {
-  return { kind: 'key_rejected', key: { name, value: value.slice(0, SHOWN_MAX) }, reason };
+function rejectedFact({ name, value, reason, detail }: RejectedKey): AuditFact {
+  return { kind: 'key_rejected', key: { name, value: value.slice(0, SHOWN_MAX) }, reason, detail };
 }
