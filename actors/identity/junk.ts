@@ -124,7 +124,7 @@ export function compileJunk(key: KeyConfig, ofAllKeys: ValueList): JunkLists {
       return listed && !allow.has(form) ? listed : undefined;
     },
     ofHash(hash) {
-      if (hash === EMPTY_HASH) return JUNK_HASH;
+      if (hash === EMPTY_HASH || ZEROS.test(hash)) return JUNK_HASH;
       if (invalid.hasHash(hash)) return BY_KEY;
       const junk = JUNK_BY_HASH.get(hash);
       const listed = ofAllKeys.hasHash(hash) ? BY_SEGMENT : junk === undefined ? undefined : JUNK_HASH;

@@ -4,13 +4,13 @@ import { sha256Hex } from '../../kernel/hash.ts';
 import { checkMeaning } from './check-meaning.ts';
 import { checkShape } from './check-shape.ts';
 import { findUnsupported } from './find-unsupported.ts';
+import { kindOf, limitOf } from './key-limit.ts';
 import type { ConfigProblem } from './problem.ts';
 import type { RawAttribute, RawKey, RawSegment } from './schema.ts';
 import type {
   AttributeConfig,
   CounterMerge,
   KeyConfig,
-  KeyKind,
   SegmentConfig,
   SingleMerge,
   StitchingConfig,
@@ -29,8 +29,6 @@ export type ParsedConfig =
 const DEFAULT_MAX_KEYS = 200;
 const DEFAULT_FLAG_AFTER = 10;
 const DEFAULT_RETENTION = { anonymous: '90d', known: 'forever', redirects: '400d' } as const;
-/** A key with at least this limit is taken for a device's. */
-const DEVICE_LIMIT = 100;
 
 export function parseSegmentConfig(yaml: string): ParsedConfig {
   const source = mapSource(yaml);
@@ -90,12 +88,21 @@ function meaningOfTheRest(source: SourceMap, misshapen: readonly ConfigProblem[]
     const lists = Object.fromEntries(
       sections.map((section) => [section, reduce(value[section], section) ?? []]),
     );
+    const sound = Object.entries(value.stitching ?? {}).filter(([field]) => {
+      return ![...bad].some((path) => path === 'stitching' || fieldOf(path) === `stitching.${field}`);
+    });
     const keys = reduce(value.stitching?.keys, 'stitching.keys') ?? [];
-    return checkMeaning({ segment: '', stitching: { keys }, ...lists } as unknown as RawSegment, source);
+    const stitching = { ...Object.fromEntries(sound), keys };
+    return checkMeaning({ segment: '', stitching, ...lists } as unknown as RawSegment, source, true);
   } catch {
     // The form is too far off: the problems of form are all that can be told.
     return [];
   }
+}
+
+/** `stitching.invalid[2]` -> `stitching.invalid` */
+function fieldOf(path: string): string {
+  return /^stitching\.\w+/.exec(path)?.[0] ?? path;
 }
 
 function invalid(problems: readonly ConfigProblem[]): ParsedConfig {
@@ -126,12 +133,10 @@ function retentionMs(text: string): number | null {
 }
 
 function keyOf(raw: RawKey): KeyConfig {
-  const { limit, limitWindowMs } = limitOf(raw.limit);
   return {
     name: raw.name,
-    kind: raw.kind ?? defaultKind(limit),
-    limit,
-    limitWindowMs,
+    kind: kindOf(raw),
+    ...limitOf(raw),
     normalize: raw.normalize ?? [],
     region: raw.region ?? null,
     valid: raw.valid ?? null,
@@ -143,22 +148,6 @@ function keyOf(raw: RawKey): KeyConfig {
     links: raw.links ?? {},
     owner: raw.owner ?? null,
   };
-}
-
-/** `5`, or `5/30d`: of the values seen within that time. */
-function limitOf(raw: number | string | undefined): {
-  readonly limit: number | null;
-  readonly limitWindowMs: number | null;
-} {
-  if (typeof raw !== 'string') return { limit: raw ?? null, limitWindowMs: null };
-  const [count, window] = raw.split('/') as [string, string];
-  return { limit: Number(count), limitWindowMs: parseDurationMs(window) ?? null };
-}
-
-/** One value a profile is a person's own id; very many (or any number) are devices; a few are contact points. */
-function defaultKind(limit: number | null): KeyKind {
-  if (limit === 1) return 'person';
-  return limit === null || limit >= DEVICE_LIMIT ? 'device' : 'contact';
 }
 
 function attributeOf(raw: RawAttribute): AttributeConfig[] {
