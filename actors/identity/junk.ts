@@ -112,24 +112,25 @@ const JUNK_HASH: Rejection = { reason: 'junk', detail: 'the hash of a value that
 const BY_KEY: Rejection = { reason: 'listed_invalid', detail: "listed under the key's 'invalid'" };
 const BY_SEGMENT: Rejection = { reason: 'listed_invalid', detail: "listed under 'invalid' of stitching" };
 
-/** The key's own list, then what it allows, then the built-in list and the one of all keys. */
+/** The built-in list, the key's own, and the one of all keys; what the key allows is excepted from the first and last. */
 export function compileJunk(key: KeyConfig, ofAllKeys: ValueList): JunkLists {
   const invalid = new ValueList(key.invalid);
   const allow = new ValueList(key.allow);
   return {
     ofForm(form) {
       if (form === '') return EMPTY;
+      const known = builtIn(form);
+      if (known && !allow.has(form)) return known;
       if (invalid.has(form)) return BY_KEY;
-      const listed = ofAllKeys.has(form) ? BY_SEGMENT : builtIn(form);
-      return listed && !allow.has(form) ? listed : undefined;
+      return ofAllKeys.has(form) && !allow.has(form) ? BY_SEGMENT : undefined;
     },
     ofHash(hash) {
       if (hash === EMPTY_HASH || ZEROS.test(hash)) return JUNK_HASH;
-      if (invalid.hasHash(hash)) return BY_KEY;
       const junk = JUNK_BY_HASH.get(hash);
-      const listed = ofAllKeys.hasHash(hash) ? BY_SEGMENT : junk === undefined ? undefined : JUNK_HASH;
       const isAllowed = allow.hasHash(hash) || (junk !== undefined && allow.has(junk));
-      return listed && !isAllowed ? listed : undefined;
+      if (junk !== undefined && !isAllowed) return JUNK_HASH;
+      if (invalid.hasHash(hash)) return BY_KEY;
+      return ofAllKeys.hasHash(hash) && !isAllowed ? BY_SEGMENT : undefined;
     },
   };
 }

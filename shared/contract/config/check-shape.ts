@@ -115,8 +115,8 @@ function limitMeant(data: unknown): string | undefined {
     /^([1-9]\d{0,8})(?:(?:\/|per|in)([1-9]\d{0,4})([a-z]+))?$/.exec(data.toLowerCase().replace(/\s+/g, '')) ??
     [];
   if (window === undefined) return count || undefined;
-  const short = UNITS[unit.replace(/s$/, '')] ?? (isDuration(`1${unit}`) ? unit : undefined);
-  return short && `${count}/${window}${short}`;
+  const short = UNITS[unit.replace(/s$/, '')] ?? unit;
+  return isDuration(`${window}${short}`) ? `${count}/${window}${short}` : undefined;
 }
 
 /** What YAML takes for a number, a truth value or nothing, where a text is asked for. */

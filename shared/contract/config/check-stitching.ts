@@ -66,9 +66,8 @@ function checkNormalize({ normalize = [] }: RawKey, path: Path, report: Report):
       report(at, 'SHAPE', 'sha256 comes last: nothing can be made of a hash', { suggestion });
     }
     if (name === 'digits' && normalize.includes('e164')) {
-      const message =
-        'digits takes away the + that e164 needs or gives; e164 alone leaves only digits behind it';
-      report(at, 'SHAPE', message);
+      const suggestion = `[${normalize.filter((other) => other !== 'digits').join(', ')}]`;
+      report(at, 'SHAPE', 'digits takes away the + that e164 needs; e164 does without', { suggestion });
     }
   });
 }
