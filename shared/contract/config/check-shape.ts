@@ -72,13 +72,8 @@ function describe(source: SourceMap, base: Path, error: ErrorObject): readonly C
       const message = `'${String(error.data)}' is not a duration of up to 100 years (30s, 15m, 24h, 90d)${orForever}`;
       return [source.problem(path, 'DURATION', message)];
     }
-    case 'pattern': {
-      const pattern = String(error.params.pattern);
-      const message = `'${String(error.data)}' ${patternMeaning(pattern)}`;
-      const upper = String(error.data).trim().toUpperCase();
-      const suggestion = pattern === REGION_PATTERN && isPhoneRegion(upper) ? upper : undefined;
-      return [source.problem(path, 'SHAPE', message, { suggestion })];
-    }
+    case 'pattern':
+      return [patternProblem(source, path, error)];
     case 'type': {
       const suggestion = quoted(error);
       const message = suggestion === undefined ? (error.message ?? 'is wrong') : 'must be text: quote it';
@@ -90,6 +85,13 @@ function describe(source: SourceMap, base: Path, error: ErrorObject): readonly C
     default:
       return [source.problem(path, 'SHAPE', `${error.message ?? 'is wrong'}`)];
   }
+}
+
+function patternProblem(source: SourceMap, path: Path, { params, data }: ErrorObject): ConfigProblem {
+  const pattern = String(params.pattern);
+  const upper = String(data).trim().toUpperCase();
+  const suggestion = pattern === REGION_PATTERN && isPhoneRegion(upper) ? upper : undefined;
+  return source.problem(path, 'SHAPE', `'${String(data)}' ${patternMeaning(pattern)}`, { suggestion });
 }
 
 const KEY_LIMIT = /^\/stitching\/keys\/\d+\/limit$/;

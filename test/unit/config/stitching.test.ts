@@ -1,7 +1,11 @@
 // The stitching section: every field is read, and what does nothing or contradicts itself is refused with its place.
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { parseSegmentConfig } from '../../../shared/contract/config/parse.ts';
 import type { ConfigProblem } from '../../../shared/contract/config/problem.ts';
+import { SegmentFile } from '../../../shared/contract/config/schema.ts';
+import { REJECT_REASONS } from '../../../shared/contract/outbox.ts';
 import { configOf, DAY } from '../profile/harness.ts';
 
 function problemsOf(stitching: string, rest = ''): readonly ConfigProblem[] {
@@ -79,6 +83,38 @@ describe('every field', () => {
       kind,
       limitWindowMs: 30 * DAY,
     });
+  });
+});
+
+describe('the readme', () => {
+  const readme = readFileSync(join(import.meta.dirname, '../../../README.md'), 'utf8');
+  const section = readme.split('## Stitching keys\n')[1]!.split('\n## ')[0]!;
+  const example = /```yaml\n(.*?)```/s.exec(section)![1]!;
+  const named = (table: string) =>
+    [
+      ...section
+        .split(table)[1]!
+        .split('\n\n')[0]!
+        .matchAll(/^\| (`.+?) \|/gm),
+    ]
+      .flatMap(([, cell]) => [...cell!.matchAll(/`(\w+)`/g)])
+      .map(([, name]) => name!);
+
+  it('has an example that is valid', () => {
+    expect(parseSegmentConfig(example)).toMatchObject({ kind: 'ok', config: { unsupported: [] } });
+  });
+
+  it('tells every field, and shows it in the example', () => {
+    const { stitching } = SegmentFile.properties;
+    const ofKey = Object.keys(stitching.properties.keys.items.properties).filter((name) => name !== 'name');
+    expect(named('| field of a key |').sort()).toEqual(ofKey.sort());
+    const ofSection = Object.keys(stitching.properties).filter((name) => name !== 'keys');
+    expect(named('| field of `stitching` |').sort()).toEqual(ofSection.sort());
+    for (const name of [...ofKey, ...ofSection]) expect(example).toContain(`${name}:`);
+  });
+
+  it('tells every reason', () => {
+    for (const reason of REJECT_REASONS) expect(section).toContain(reason);
   });
 });
 
