@@ -126,11 +126,12 @@ export function compileJunk(key: KeyConfig, ofAllKeys: ValueList): JunkLists {
     },
     ofHash(hash) {
       if (hash === EMPTY_HASH || ZEROS.test(hash)) return JUNK_HASH;
-      const junk = JUNK_BY_HASH.get(hash);
-      const isAllowed = allow.hasHash(hash) || (junk !== undefined && allow.has(junk));
-      if (junk !== undefined && !isAllowed) return JUNK_HASH;
-      if (invalid.hasHash(hash)) return BY_KEY;
-      return ofAllKeys.hasHash(hash) && !isAllowed ? BY_SEGMENT : undefined;
+      const isAllowed = (plain: string) => allow.has(hash) || allow.has(plain);
+      const known = JUNK_BY_HASH.get(hash);
+      if (known !== undefined && !isAllowed(known)) return JUNK_HASH;
+      if (invalid.literalOf(hash) !== undefined) return BY_KEY;
+      const listed = ofAllKeys.literalOf(hash);
+      return listed !== undefined && !isAllowed(listed) ? BY_SEGMENT : undefined;
     },
   };
 }
@@ -143,14 +144,15 @@ function builtIn(form: string): Rejection | undefined {
 /** A list of the config: literals, and `/patterns/` for the whole value. */
 export class ValueList {
   readonly #literals: ReadonlySet<string>;
-  readonly #hashes: ReadonlySet<string>;
+  readonly #byHash: ReadonlyMap<string, string>;
   readonly #patterns: readonly LinearPattern[];
 
   constructor(entries: readonly string[]) {
     const literals = entries.filter((entry) => patternIn(entry) === undefined).map(junkForm);
     this.#literals = new Set(literals);
     // A listed hash stands for itself.
-    this.#hashes = new Set([...literals, ...literals.map(sha256Hex)]);
+    const itself = literals.map((literal) => [literal, literal] as const);
+    this.#byHash = new Map([...itself, ...literals.map((literal) => [sha256Hex(literal), literal] as const)]);
     const patterns = entries.flatMap((entry) => patternIn(entry) ?? []);
     this.#patterns = patterns.map((pattern) => compilePattern(pattern, { isLoose: true }));
   }
@@ -161,7 +163,8 @@ export class ValueList {
     return false;
   }
 
-  hasHash(hash: string): boolean {
-    return this.#hashes.has(hash);
+  /** The literal that has the hash, or is it. */
+  literalOf(hash: string): string | undefined {
+    return this.#byHash.get(hash);
   }
 }

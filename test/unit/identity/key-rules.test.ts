@@ -125,6 +125,28 @@ describe('sha256', () => {
     expect(outcome(listed, 'None')).toBe(sha256Hex('none'));
   });
 
+  it('of what a list names is asked of the list, and of what it excepts', () => {
+    const listed = configWith(
+      'normalize: [sha256], invalid: [mine], allow: [/n.ne/, /hou.e/]',
+      ', invalid: [house, store]',
+    );
+    for (const value of ['none', 'house', 'other']) {
+      expect(outcome(listed, value)).toBe(sha256Hex(value));
+      expect(outcome(listed, sha256Hex(value))).toBe(sha256Hex(value));
+    }
+    for (const value of ['mine', 'store']) {
+      expect(outcome(listed, value)).toBe('listed_invalid');
+      expect(outcome(listed, sha256Hex(value))).toBe('listed_invalid');
+    }
+  });
+
+  it('of digits that have the form of a hash are the digits, in any writing', () => {
+    const config = configWith('normalize: [digits, sha256]');
+    const digits = '1234567890'.repeat(7).slice(0, 64);
+    expect(outcome(config, digits)).toBe(digits);
+    expect(outcome(config, digits.replace(/(.{4})/g, '$1-'))).toBe(digits);
+  });
+
   it('can be listed itself', () => {
     const listed = configWith(`normalize: [sha256], invalid: [${HASH}]`);
     expect(outcome(listed, HASH)).toBe('listed_invalid');
@@ -211,6 +233,7 @@ describe('lists of the config', () => {
     ['qa@test.com', 'listed_invalid'],
     ['store', 'listed_invalid'],
     ['POS-12', 'listed_invalid'],
+    ['test_a\nb', 'listed_invalid'],
     ['null', 'junk'],
     ['0', '0'],
     ['None', 'None'],
