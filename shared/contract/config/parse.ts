@@ -15,6 +15,7 @@ import type {
   SingleMerge,
   StitchingConfig,
 } from './segment-config.ts';
+import { soundParts } from './sound-parts.ts';
 import { mapSource, type SourceMap } from './source-map.ts';
 
 export type ParsedConfig =
@@ -60,49 +61,18 @@ function canonicalJson(value: unknown): string {
   });
 }
 
-/**
- * What is wrong with the meaning of a file whose form is wrong: parts of bad form are reduced to their names, so that
- * references to them still resolve. Nothing when too little is left to tell.
- */
+/** What is wrong with the meaning of a file whose form is wrong; nothing when too little is left to tell. */
 function meaningOfTheRest(source: SourceMap, misshapen: readonly ConfigProblem[]): readonly ConfigProblem[] {
-  const bad = new Set(misshapen.map(({ path }) => /^(stitching\.)?\w+\[\d+\]/.exec(path)?.[0] ?? path));
-  const reduce = (items: unknown, section: string): unknown => {
-    if (!Array.isArray(items)) return undefined;
-    return items.flatMap((item: unknown, index) => {
-      if (!bad.has(`${section}[${index}]`)) return [item];
-      const name = typeof item === 'object' && item !== null && 'name' in item ? item.name : undefined;
-      return typeof name === 'string' ? [{ name }] : [];
-    });
-  };
   try {
-    const value = source.value as Record<string, Record<string, unknown>>;
-    const sections = [
-      'events',
-      'attributes',
-      'audiences',
-      'activations',
-      'triggers',
-      'journeys',
-      'destinations',
-    ];
-    const lists = Object.fromEntries(
-      sections.map((section) => [section, reduce(value[section], section) ?? []]),
+    const rest = soundParts(
+      source.value,
+      misshapen.map(({ path }) => path),
     );
-    const sound = Object.entries(value.stitching ?? {}).filter(([field]) => {
-      return ![...bad].some((path) => path === 'stitching' || fieldOf(path) === `stitching.${field}`);
-    });
-    const keys = reduce(value.stitching?.keys, 'stitching.keys') ?? [];
-    const stitching = { ...Object.fromEntries(sound), keys };
-    return checkMeaning({ segment: '', stitching, ...lists } as unknown as RawSegment, source, true);
+    return checkMeaning(rest, source, true);
   } catch {
     // The form is too far off: the problems of form are all that can be told.
     return [];
   }
-}
-
-/** `stitching.invalid[2]` -> `stitching.invalid` */
-function fieldOf(path: string): string {
-  return /^stitching\.\w+/.exec(path)?.[0] ?? path;
 }
 
 function invalid(problems: readonly ConfigProblem[]): ParsedConfig {

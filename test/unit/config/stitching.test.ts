@@ -381,6 +381,41 @@ describe('the section as a whole', () => {
     expect(problems.map(({ suggestion }) => suggestion ?? '')).toContain('phone');
   });
 
+  it('tells what else is wrong with a key of bad form, each at its place', () => {
+    const problems = problemsOf(`keys:
+    - { kind: person }
+    - { name: mail, limit: 0, normalize: [sha256, trim], links: { usr: 1 }, invalid: [x, X], colour: red }
+    - { name: user, limit: 1, owner: first, allow: [null] }
+    - 7
+    - { name: device, kind: device, valid: '(' }
+  invalid: [null, x]
+  logout: [Out, Out]`);
+    expect(problems.map(({ line, path }) => `${line} ${path}`)).toEqual([
+      '4 stitching.keys[0]',
+      '5 stitching.keys[1].limit',
+      '5 stitching.keys[1].normalize[0]',
+      '5 stitching.keys[1].links.usr',
+      '5 stitching.keys[1].invalid[1]',
+      '5 stitching.keys[1].colour',
+      '6 stitching.keys[2].owner',
+      '6 stitching.keys[2].allow[0]',
+      '7 stitching.keys[3]',
+      '8 stitching.keys[4].valid',
+      '9 stitching.invalid[0]',
+      '10 stitching.logout[1]',
+    ]);
+    expect(problems.every(({ message }) => !message.includes('nameless'))).toBe(true);
+  });
+
+  it.each([
+    'normalize: [e146], region: DE',
+    'kind: device, limit: none, owner: first',
+    'kind: devise, limit: 1, owner: first',
+    "observe_only: 'yes', limit: 3, links: { user: 1 }",
+  ])('judges no field by another that cannot be read: %s', (fields) => {
+    expect(problemsOfKey(fields)).toHaveLength(1);
+  });
+
   it('says nothing of what a key of bad form might have been', () => {
     const problems = problemsOf(
       `{ keys: [{ name: user, limit: '1' }, { name: device, kind: devce, owner: last_authenticated }], logout: [Out] }`,
