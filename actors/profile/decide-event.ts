@@ -151,6 +151,6 @@ function joinHolders(
   return merged;
 }
 
-function rejectedFact({ name, value, reason }: RejectedKey): AuditFact {
-  return { kind: 'key_rejected', key: { name, value: value.slice(0, SHOWN_MAX) }, reason };
+function rejectedFact({ name, value, reason, detail }: RejectedKey): AuditFact {
+  return { kind: 'key_rejected', key: { name, value: value.slice(0, SHOWN_MAX) }, reason, detail };
 }

@@ -2,6 +2,7 @@
 import { Type } from 'typebox';
 import { normalizeKey } from '../../actors/identity/keys.ts';
 import { type ProfileView, viewProfile } from '../../actors/profile/view.ts';
+import type { SegmentConfig } from '../../shared/contract/config/segment-config.ts';
 import { unreachable } from '../../shared/kernel/assert.ts';
 import { didYouMean } from '../../shared/kernel/edit-distance.ts';
 import { StitchworkError } from '../../shared/kernel/errors.ts';
@@ -85,11 +86,23 @@ export function keyAddress(segment: GatewaySegment, keyName: string, raw: string
     case 'ok':
       return { kind: 'key', keyName, value: key.value };
     case 'rejected':
-      throw new StitchworkError('INVALID_KEY_VALUE', `The value is not usable as ${keyName}: ${key.reason}.`);
+      throw new StitchworkError(
+        'INVALID_KEY_VALUE',
+        `The value is not usable as ${keyName}: ${key.detail}.`,
+        {
+          details: [{ reason: key.reason }],
+        },
+      );
+    case 'observed':
+      throw new StitchworkError(
+        'UNKNOWN_KEY_NAME',
+        `'${keyName}' is only observed (observe_only): it is stored on profiles, and no profile is found by it. ${lookUpHint(config)}`,
+        { details: [{ keyNames: lookUpNames(config) }] },
+      );
     case 'unknown_key': {
-      const known = config.stitching.keys.map(({ name }) => name);
+      const known = lookUpNames(config);
       const meant = didYouMean(keyName, known);
-      const hint = meant === undefined ? `The config has: ${known.join(', ')}.` : `Did you mean '${meant}'?`;
+      const hint = meant === undefined ? lookUpHint(config) : `Did you mean '${meant}'?`;
       throw new StitchworkError(
         'UNKNOWN_KEY_NAME',
         `The config declares no stitching key '${keyName}'. ${hint}`,
@@ -101,6 +114,15 @@ export function keyAddress(segment: GatewaySegment, keyName: string, raw: string
     default:
       return unreachable(key);
   }
+}
+
+/** Names of the keys that find profiles. */
+function lookUpNames(config: SegmentConfig): readonly string[] {
+  return config.stitching.keys.filter(({ observeOnly }) => !observeOnly).map(({ name }) => name);
+}
+
+function lookUpHint(config: SegmentConfig): string {
+  return `The config has: ${lookUpNames(config).join(', ')}.`;
 }
 
 /** An id is one token of a subject; anything else can name no profile. */

@@ -4,6 +4,8 @@ export const EVENT_LIMITS = {
   eventsPerRequest: 500,
   eventBytes: 1_048_576,
   requestBytes: 5_242_880,
+  /** Of a stitching key's value, as sent and as normalized, in UTF-16 units. */
+  keyValueChars: 1024,
 } as const;
 
 export interface CustomerEvent {

@@ -50,6 +50,7 @@ export const REJECT_REASONS = [
   'listed_invalid',
   'not_valid',
   'too_short',
+  'too_long',
   'too_uniform',
   'not_a_phone_number',
   'malformed',

@@ -1,7 +1,7 @@
 // Parses one event as the API takes it. What is accepted here is applied or set aside later, never lost.
 import { didYouMean } from '../kernel/edit-distance.ts';
 import type { ErrorCode } from '../kernel/errors.ts';
-import type { CustomerEvent } from './event.ts';
+import { type CustomerEvent, EVENT_LIMITS } from './event.ts';
 
 export type ParsedEvent =
   | { readonly kind: 'ok'; readonly event: CustomerEvent }
@@ -9,7 +9,7 @@ export type ParsedEvent =
 
 const FIELDS = ['messageId', 'name', 'keys', 'properties', 'timestamp', 'table'];
 const TEXT_MAX = 200;
-const KEY_VALUE_MAX = 1024;
+const KEY_VALUE_MAX = EVENT_LIMITS.keyValueChars;
 /** Years 1970 to 2200. */
 const TIMESTAMP_MAX_MS = 7_258_118_400_000;
 const ISO_8601 =

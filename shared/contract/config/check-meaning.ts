@@ -1,25 +1,21 @@
 // Meaning of a well-formed config: names unique, references resolve, expressions and patterns compile.
-import { RE2JS } from 're2js';
 import { didYouMean } from '../../kernel/edit-distance.ts';
-import { errorText } from '../../kernel/errors.ts';
 import { compileExpression, namedFields } from '../expression.ts';
 import { compileTemplate, expressionsOf } from '../template.ts';
+import { checkStitching } from './check-stitching.ts';
 import type { ConfigProblem } from './problem.ts';
 import type { RawSegment } from './schema.ts';
 import type { Path, SourceMap } from './source-map.ts';
 
-/** Names that a stitching key cannot have, since addresses of the API use them. */
-const RESERVED_KEYS = new Set(['id']);
-
-export function checkMeaning(raw: RawSegment, source: SourceMap): readonly ConfigProblem[] {
+/** `isPartial`: of some keys only the name is known. */
+export function checkMeaning(
+  raw: RawSegment,
+  source: SourceMap,
+  isPartial = false,
+): readonly ConfigProblem[] {
   const check = new MeaningCheck(source, raw);
   const { keys } = raw.stitching;
   check.unique(keys, ['stitching', 'keys']);
-  keys.forEach((key, i) => {
-    if (RESERVED_KEYS.has(key.name))
-      check.at(['stitching', 'keys', i, 'name'], 'NAME', `'${key.name}' is reserved`);
-    if (key.valid !== undefined) check.pattern(key.valid, ['stitching', 'keys', i, 'valid']);
-  });
   for (const section of [
     'events',
     'audiences',
@@ -51,7 +47,7 @@ export function checkMeaning(raw: RawSegment, source: SourceMap): readonly Confi
   raw.batch?.tables.forEach(
     ({ key }, i) => void check.reference(key, namesOf(keys), 'stitching key', ['batch', 'tables', i, 'key']),
   );
-  return check.problems;
+  return [...checkStitching(raw.stitching, source, isPartial), ...check.problems];
 }
 
 function namesOf(items: readonly { readonly name: string }[] | undefined): readonly string[] {
@@ -65,11 +61,13 @@ class MeaningCheck {
   readonly problems: ConfigProblem[] = [];
   readonly #source: SourceMap;
   readonly #keys: readonly string[];
+  readonly #observed: readonly string[];
   readonly #attributes: readonly string[];
 
   constructor(source: SourceMap, raw: RawSegment) {
     this.#source = source;
     this.#keys = namesOf(raw.stitching.keys);
+    this.#observed = namesOf(raw.stitching.keys.filter((key) => key.observe_only === true));
     const aggregates = (raw.attributes ?? []).flatMap(({ aggregate }) =>
       Object.keys((aggregate as object) ?? {}),
     );
@@ -177,16 +175,10 @@ class MeaningCheck {
       this.at(path, 'REFERENCE', `there is no attribute '${name}'`, didYouMean(name, this.#attributes));
     }
     for (const name of [...namedFields(text, 'keys'), ...all]) {
+      if (this.#observed.includes(name))
+        this.at(path, 'REFERENCE', `'${name}' is observe_only: expressions do not see it`);
       if (this.#keys.includes(name)) continue;
       this.at(path, 'REFERENCE', `there is no stitching key '${name}'`, didYouMean(name, this.#keys));
-    }
-  }
-
-  pattern(text: string, path: Path): void {
-    try {
-      RE2JS.compile(text);
-    } catch (error) {
-      this.at(path, 'PATTERN', `is not a linear-time regular expression (RE2): ${errorText(error)}`);
     }
   }
 }

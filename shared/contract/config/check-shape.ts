@@ -2,8 +2,9 @@
 import { Ajv, type ErrorObject } from 'ajv';
 import { parseDurationMs } from '../../kernel/duration.ts';
 import { didYouMean } from '../../kernel/edit-distance.ts';
+import { isPhoneRegion } from '../phone.ts';
 import type { ConfigProblem } from './problem.ts';
-import { ATTRIBUTE_SCHEMAS, SegmentFile } from './schema.ts';
+import { ATTRIBUTE_SCHEMAS, REGION_PATTERN, SegmentFile } from './schema.ts';
 import type { Path, SourceMap } from './source-map.ts';
 
 /** A hundred years: beyond any use, and far from the end of dates. */
@@ -50,6 +51,7 @@ function attributesOf(value: unknown): readonly ({ type?: unknown } | null)[] {
 
 function describe(source: SourceMap, base: Path, error: ErrorObject): readonly ConfigProblem[] {
   const path = [...base, ...pathOf(error.instancePath)];
+  if (KEY_LIMIT.test(error.instancePath)) return [limitProblem(source, path, error.data)];
   switch (error.keyword) {
     case 'additionalProperties': {
       const name = String(error.params.additionalProperty);
@@ -71,13 +73,12 @@ function describe(source: SourceMap, base: Path, error: ErrorObject): readonly C
       return [source.problem(path, 'DURATION', message)];
     }
     case 'pattern':
-      return [
-        source.problem(
-          path,
-          'SHAPE',
-          `'${String(error.data)}' ${patternMeaning(String(error.params.pattern))}`,
-        ),
-      ];
+      return [patternProblem(source, path, error)];
+    case 'type': {
+      const suggestion = quoted(error);
+      const message = suggestion === undefined ? (error.message ?? 'is wrong') : 'must be text: quote it';
+      return [source.problem(path, 'SHAPE', message, { suggestion })];
+    }
     case 'anyOf':
     case 'if':
       return [];
@@ -86,9 +87,50 @@ function describe(source: SourceMap, base: Path, error: ErrorObject): readonly C
   }
 }
 
+function patternProblem(source: SourceMap, path: Path, { params, data }: ErrorObject): ConfigProblem {
+  const pattern = String(params.pattern);
+  const upper = String(data).trim().toUpperCase();
+  const suggestion = pattern === REGION_PATTERN && isPhoneRegion(upper) ? upper : undefined;
+  return source.problem(path, 'SHAPE', `'${String(data)}' ${patternMeaning(pattern)}`, { suggestion });
+}
+
+const KEY_LIMIT = /^\/stitching\/keys\/\d+\/limit$/;
+const UNITS: Readonly<Record<string, string>> = {
+  second: 's',
+  minute: 'm',
+  hour: 'h',
+  day: 'd',
+  week: 'w',
+};
+
+/** A limit has two forms, and each of the schema's complaints speaks of one of them. */
+function limitProblem(source: SourceMap, path: Path, data: unknown): ConfigProblem {
+  const shown = typeof data === 'string' ? data : JSON.stringify(data);
+  const message = `'${shown}' is not a limit: a whole number from 1, or with a window, as in 5/30d (values seen in the last 30 days)`;
+  return source.problem(path, 'SHAPE', message, { suggestion: limitMeant(data) });
+}
+
+/** `5 / 30 days` -> `5/30d` */
+function limitMeant(data: unknown): string | undefined {
+  if (typeof data !== 'string') return undefined;
+  const [, count = '', window, unit = ''] =
+    /^([1-9]\d{0,8})(?:(?:\/|per|in)([1-9]\d{0,4})([a-z]+))?$/.exec(data.toLowerCase().replace(/\s+/g, '')) ??
+    [];
+  if (window === undefined) return count || undefined;
+  const short = UNITS[unit.replace(/s$/, '')] ?? unit;
+  return isDuration(`${window}${short}`) ? `${count}/${window}${short}` : undefined;
+}
+
+/** What YAML takes for a number, a truth value or nothing, where a text is asked for. */
+function quoted({ params, data }: ErrorObject): string | undefined {
+  const isScalar = data === null || typeof data === 'number' || typeof data === 'boolean';
+  return params.type === 'string' && isScalar ? `'${String(data)}'` : undefined;
+}
+
 function patternMeaning(pattern: string): string {
   if (pattern.includes('a-z0-9-')) return 'is not a segment name: 1 to 32 of a-z, 0-9 and -';
   if (pattern.startsWith('^[a-z]')) return 'is not a name: a-z first, then up to 63 of a-z, 0-9 and _';
+  if (pattern === REGION_PATTERN) return 'is not a region: two capital letters such as DE or GB';
   if (pattern.includes('/')) return 'is not a cap such as 1/24h';
   return 'is not a span of time such as 22:00-08:00';
 }

@@ -4,17 +4,18 @@ import { sha256Hex } from '../../kernel/hash.ts';
 import { checkMeaning } from './check-meaning.ts';
 import { checkShape } from './check-shape.ts';
 import { findUnsupported } from './find-unsupported.ts';
+import { kindOf, limitOf } from './key-limit.ts';
 import type { ConfigProblem } from './problem.ts';
 import type { RawAttribute, RawKey, RawSegment } from './schema.ts';
 import type {
   AttributeConfig,
   CounterMerge,
   KeyConfig,
-  KeyKind,
   SegmentConfig,
   SingleMerge,
   StitchingConfig,
 } from './segment-config.ts';
+import { soundParts } from './sound-parts.ts';
 import { mapSource, type SourceMap } from './source-map.ts';
 
 export type ParsedConfig =
@@ -29,8 +30,6 @@ export type ParsedConfig =
 const DEFAULT_MAX_KEYS = 200;
 const DEFAULT_FLAG_AFTER = 10;
 const DEFAULT_RETENTION = { anonymous: '90d', known: 'forever', redirects: '400d' } as const;
-/** A key with at least this limit is taken for a device's. */
-const DEVICE_LIMIT = 100;
 
 export function parseSegmentConfig(yaml: string): ParsedConfig {
   const source = mapSource(yaml);
@@ -62,36 +61,14 @@ function canonicalJson(value: unknown): string {
   });
 }
 
-/**
- * What is wrong with the meaning of a file whose form is wrong: parts of bad form are reduced to their names, so that
- * references to them still resolve. Nothing when too little is left to tell.
- */
+/** What is wrong with the meaning of a file whose form is wrong; nothing when too little is left to tell. */
 function meaningOfTheRest(source: SourceMap, misshapen: readonly ConfigProblem[]): readonly ConfigProblem[] {
-  const bad = new Set(misshapen.map(({ path }) => /^(stitching\.)?\w+\[\d+\]/.exec(path)?.[0] ?? path));
-  const reduce = (items: unknown, section: string): unknown => {
-    if (!Array.isArray(items)) return undefined;
-    return items.flatMap((item: unknown, index) => {
-      if (!bad.has(`${section}[${index}]`)) return [item];
-      const name = typeof item === 'object' && item !== null && 'name' in item ? item.name : undefined;
-      return typeof name === 'string' ? [{ name }] : [];
-    });
-  };
   try {
-    const value = source.value as Record<string, Record<string, unknown>>;
-    const sections = [
-      'events',
-      'attributes',
-      'audiences',
-      'activations',
-      'triggers',
-      'journeys',
-      'destinations',
-    ];
-    const lists = Object.fromEntries(
-      sections.map((section) => [section, reduce(value[section], section) ?? []]),
+    const rest = soundParts(
+      source.value,
+      misshapen.map(({ path }) => path),
     );
-    const keys = reduce(value.stitching?.keys, 'stitching.keys') ?? [];
-    return checkMeaning({ segment: '', stitching: { keys }, ...lists } as unknown as RawSegment, source);
+    return checkMeaning(rest, source, true);
   } catch {
     // The form is too far off: the problems of form are all that can be told.
     return [];
@@ -126,12 +103,10 @@ function retentionMs(text: string): number | null {
 }
 
 function keyOf(raw: RawKey): KeyConfig {
-  const { limit, limitWindowMs } = limitOf(raw.limit);
   return {
     name: raw.name,
-    kind: raw.kind ?? defaultKind(limit),
-    limit,
-    limitWindowMs,
+    kind: kindOf(raw),
+    ...limitOf(raw),
     normalize: raw.normalize ?? [],
     region: raw.region ?? null,
     valid: raw.valid ?? null,
@@ -143,22 +118,6 @@ function keyOf(raw: RawKey): KeyConfig {
     links: raw.links ?? {},
     owner: raw.owner ?? null,
   };
-}
-
-/** `5`, or `5/30d`: of the values seen within that time. */
-function limitOf(raw: number | string | undefined): {
-  readonly limit: number | null;
-  readonly limitWindowMs: number | null;
-} {
-  if (typeof raw !== 'string') return { limit: raw ?? null, limitWindowMs: null };
-  const [count, window] = raw.split('/') as [string, string];
-  return { limit: Number(count), limitWindowMs: parseDurationMs(window) ?? null };
-}
-
-/** One value a profile is a person's own id; very many (or any number) are devices; a few are contact points. */
-function defaultKind(limit: number | null): KeyKind {
-  if (limit === 1) return 'person';
-  return limit === null || limit >= DEVICE_LIMIT ? 'device' : 'contact';
 }
 
 function attributeOf(raw: RawAttribute): AttributeConfig[] {

@@ -1,5 +1,6 @@
 // The form of a segment config file, whole: also of what this version does not run yet. Meaning is checked in check.ts.
 import { Type } from 'typebox';
+import { EVENT_LIMITS } from '../event.ts';
 import {
   COUNTER_MERGES,
   KEY_KINDS,
@@ -16,8 +17,11 @@ import {
 
 const strict = { additionalProperties: false } as const;
 const oneOf = (values: readonly string[]) => Type.Enum([...values]);
+export const REGION_PATTERN = '^[A-Z]{2}$';
 const Name = Type.String({ pattern: '^[a-z][a-z0-9_]{0,63}$' });
 const Text = Type.String({ minLength: 1, maxLength: 4000 });
+/** Values that identify nobody, or that do: at most what events of a key may hold. */
+const Values = Type.Array(Type.String({ maxLength: EVENT_LIMITS.keyValueChars }), { maxItems: 10_000 });
 const Duration = Type.String({ format: 'duration' });
 const Retention = Type.String({ format: 'duration_or_forever' });
 const Payload = Type.Record(Type.String(), Type.Unknown());
@@ -31,12 +35,12 @@ const Key = Type.Object(
       Type.Union([Type.Integer({ minimum: 1 }), Type.String({ format: 'limit_in_window' })]),
     ),
     normalize: Type.Optional(Type.Array(oneOf(NORMALIZERS))),
-    region: Type.Optional(Type.String({ pattern: '^[A-Z]{2}$' })),
+    region: Type.Optional(Type.String({ pattern: REGION_PATTERN })),
     valid: Type.Optional(Text),
     min_length: Type.Optional(Type.Integer({ minimum: 1, maximum: 1000 })),
     min_distinct_chars: Type.Optional(Type.Integer({ minimum: 1, maximum: 100 })),
-    invalid: Type.Optional(Type.Array(Type.String())),
-    allow: Type.Optional(Type.Array(Type.String())),
+    invalid: Type.Optional(Values),
+    allow: Type.Optional(Values),
     observe_only: Type.Optional(Type.Boolean()),
     links: Type.Optional(Type.Record(Type.String(), Type.Integer({ minimum: 1, maximum: 100 }))),
     owner: Type.Optional(oneOf(KEY_OWNERS)),
@@ -47,7 +51,7 @@ const Key = Type.Object(
 const Stitching = Type.Object(
   {
     keys: Type.Array(Key, { minItems: 1, maxItems: 100 }),
-    invalid: Type.Optional(Type.Array(Type.String())),
+    invalid: Type.Optional(Values),
     on_limit: Type.Optional(oneOf(ON_LIMIT)),
     max_keys_per_profile: Type.Optional(Type.Integer({ minimum: 1, maximum: 10_000 })),
     on_max_keys: Type.Optional(oneOf(ON_MAX_KEYS)),

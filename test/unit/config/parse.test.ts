@@ -39,7 +39,6 @@ describe('the example of the contract', () => {
     const told = problems.map(({ path, code }) => `${code} ${path}`);
     expect(told.sort()).toEqual(
       [
-        'stitching.keys[3].owner',
         'attributes[2].backfill',
         'attributes[3].type',
         'attributes[4].type',
@@ -405,23 +404,8 @@ describe('what could silently do nothing is refused', () => {
   });
 });
 
-describe('what is not supported yet is refused by name', () => {
-  it.each([
-    ['keys: [{ name: a, normalize: [e164] }]', 'stitching.keys[0].normalize'],
-    ['keys: [{ name: a, normalize: [trim, sha256] }]', 'stitching.keys[0].normalize'],
-    ['keys: [{ name: a, owner: first }]', 'stitching.keys[0].owner'],
-    ['{ keys: [{ name: a }], on_limit: replace_oldest }', 'stitching.on_limit'],
-  ])('%s', (stitching, path) => {
-    const yaml = stitching.startsWith('{') ? `stitching: ${stitching}` : `stitching: { ${stitching} }`;
-    expect(problemsOf(`segment: s\n${yaml}\n`)).toMatchObject([{ code: 'NOT_YET_SUPPORTED', path, line: 2 }]);
-  });
-
-  it('but on_limit: demote_incoming and a destination that is only named are fine', () => {
-    expect(problemsOf('segment: s\nstitching: { keys: [{ name: a }], on_limit: demote_incoming }\n')).toEqual(
-      [],
-    );
-    expect(problemsWith('activations: [{ name: a, to: crm }]\n')).toEqual([]);
-  });
+it('a destination that is only named is no feature', () => {
+  expect(problemsWith('activations: [{ name: a, to: crm }]\n')).toEqual([]);
 });
 
 describe('the digest', () => {

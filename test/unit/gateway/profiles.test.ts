@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { encodeRecord } from '../../../actors/profile/record-codec.ts';
 import { recordKeys } from '../../../shared/contract/names.ts';
 import { StitchworkError } from '../../../shared/kernel/errors.ts';
+import { configOf } from '../profile/harness.ts';
 import {
   ADMIN_KEY,
   errorCode,
@@ -70,6 +71,24 @@ describe('by key', () => {
       const answer = await gateway.get(`/v1/profiles/email/${value}`);
       expect([answer.statusCode, errorCode(answer)]).toEqual([400, 'INVALID_KEY_VALUE']);
     }
+  });
+
+  it('says why a value is not usable', async () => {
+    const { error } = (await gateway.get('/v1/profiles/email/guest')).json();
+    expect(error.message).toBe('The value is not usable as email: a value that identifies nobody.');
+    expect(error.details).toEqual([{ reason: 'junk' }]);
+  });
+
+  it('finds nobody by a key that is only observed, and says which keys find', async () => {
+    await gateway[Symbol.asyncDispose]();
+    const keys = '{ keys: [{ name: email, limit: 5 }, { name: ad_id, observe_only: true }] }';
+    gateway = await startGateway({}, [makeSegment('shop', configOf('', keys))]);
+    const answer = await gateway.get('/v1/profiles/ad_id/abc');
+    expect([answer.statusCode, errorCode(answer)]).toEqual([400, 'UNKNOWN_KEY_NAME']);
+    expect(answer.json().error.message).toContain("'ad_id' is only observed (observe_only)");
+    expect(answer.json().error.message).toContain('The config has: email.');
+    expect(gateway.segment.store.reads).toEqual([]);
+    expect(errorCode(await gateway.get('/v1/profiles/ad_id/null'))).toBe('INVALID_KEY_VALUE');
   });
 
   it('follows redirects, and stops in a circle', async () => {

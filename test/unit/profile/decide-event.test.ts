@@ -167,6 +167,24 @@ describe('stitching', () => {
     const apply = applied(fold.send({ id: 'm1', keys: { customer_id: 'null', email: ' ' } }));
     expect([apply.writes.size, fold.profiles().length]).toEqual([0, 0]);
     expect(fold.audit()).toMatchObject([{ kind: 'key_rejected', messageId: 'm1', facts: [{}, {}] }]);
+    expect(fold.facts('key_rejected').map(({ key, reason }) => [key?.name, reason])).toEqual([
+      ['customer_id', 'junk'],
+      ['email', 'empty'],
+    ]);
+    for (const { detail } of fold.facts()) expect(detail).toMatch(/identifies nobody|nothing is left/);
+  });
+
+  it('stores what is only observed, and joins nobody by it', () => {
+    const fold = foldOf(
+      '{ keys: [{ name: c, limit: 1 }, { name: ad, observe_only: true, normalize: [lowercase] }] }',
+    );
+    fold.send({ keys: { c: 'c1', ad: 'X' } });
+    fold.send({ keys: { c: 'c2', ad: 'x' } });
+    fold.send({ keys: { ad: 'x' } });
+    expect(fold.partition()).toEqual([['c:c1'], ['c:c2']]);
+    expect(fold.profiles().map(({ observed }) => observed)).toEqual([{ ad: ['x'] }, { ad: ['x'] }]);
+    expect(fold.facts().filter(({ key }) => key?.name === 'ad')).toEqual([]);
+    expect(fold.contradictions()).toEqual([]);
   });
 
   it('never joins two people by a junk id', () => {

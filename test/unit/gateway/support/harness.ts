@@ -36,8 +36,7 @@ export function testConfig(): SegmentConfig {
   throw new Error(JSON.stringify(parsed.problems));
 }
 
-export function makeSegment(name = 'shop') {
-  const config = testConfig();
+export function makeSegment(name = 'shop', config: SegmentConfig = testConfig()) {
   return {
     config: () => config,
     configVersion: () => 1,
