@@ -10,7 +10,7 @@ import type { Draft } from './draft.ts';
 import { expireProfile } from './expire.ts';
 import { findHolders, type KeyHolder, type Need } from './find-profiles.ts';
 import { endOf, mergeProfiles, newProfile, retire, withExpiry } from './lifecycle.ts';
-import { afterLogout, missingOfEvicted, placeKeys, refuse, unreadLinks } from './place-keys.ts';
+import { afterLogout, missingLinksOf, placeKeys, refuse, unreadLinks } from './place-keys.ts';
 import { keyLists, type Profile } from './profile.ts';
 import type { Rules } from './rules.ts';
 import { hasSeen } from './seen.ts';
@@ -99,7 +99,7 @@ function stitch(
     const ended = facts.filter(({ kind }) => kind === 'profile_expired');
     return { kind: 'done', profileId: undefined, belongsTo: knowing.id, facts: ended };
   }
-  const missing = missingOfEvicted(draft, resolved);
+  const missing = missingLinksOf(draft, resolved);
   if (missing.length > 0) return { kind: 'need', keys: missing };
   if (resolved.accepted.length === 0) {
     refuse(draft, resolved, undefined, event, rules, facts);

@@ -26,11 +26,13 @@ type Resolved = Resolution<KeyHolder>;
 /** Last use is kept to the minute, so that most events leave the list of keys as it is. */
 const USE_PRECISION_MS = 60_000;
 
-/** Links of keys that are to go and have not been read. */
-export function missingOfEvicted(draft: Draft, { evicted }: Resolved): readonly string[] {
-  return evicted
-    .map(({ name, value }) => recordKeys.link(name, value))
-    .filter((key) => draft.get(key) === undefined);
+/** Links of keys that are to go from a profile and have not been read. */
+export function missingLinksOf(draft: Draft, { evicted, moved, freed }: Resolved): readonly string[] {
+  const going = [
+    ...evicted.map(({ name, value }) => recordKeys.link(name, value)),
+    ...[...moved, ...freed].map(({ linkKey }) => linkKey),
+  ];
+  return going.filter((key) => draft.get(key) === undefined);
 }
 
 /** Links of the event's keys that there was no need to read so far. */
@@ -55,7 +57,8 @@ export function placeKeys(
   for (const candidate of resolved.accepted) {
     if (candidate.isPast) noteApplied(draft, candidate, profile, event);
     else {
-      profile = attach(draft, profile, candidate, event, facts);
+      const isMoved = resolved.moved.includes(candidate);
+      profile = attach(draft, profile, candidate, isMoved, event, facts);
       if (!candidate.knower || candidate.knower.id === profile.id) continue;
       // What it knows must be all that there is to know.
       draft.guard(recordKeys.profile(candidate.knower.id));
@@ -72,15 +75,16 @@ function attach(
   draft: Draft,
   profile: Profile,
   { key, linkKey, link }: KeyHolder,
+  isMoved: boolean,
   event: AppliedEvent,
   facts: AuditFact[],
 ): Profile {
   const { name } = key.config;
   const { nowMs, messageId } = event;
   // A link that was not read leads to a profile that lists the key, if need be by a redirect.
-  if (link !== undefined && link?.profileId !== profile.id) {
+  const now = isMoved ? (draft.get(linkKey) as Link) : link;
+  if (now !== undefined && now?.profileId !== profile.id) {
     if (link?.profileId) noteUse(draft, link.profileId, nowMs);
-    const now = (draft.get(linkKey) as Link | null | undefined) ?? link;
     draft.put(linkKey, {
       ...now,
       kind: 'link',

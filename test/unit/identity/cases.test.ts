@@ -1,0 +1,95 @@
+// Every identity case on the pure core: whose each event is, what is refused and why, and the profiles at the end.
+
+import { describe, expect, it } from 'vitest';
+import { stringify } from 'yaml';
+import type { CommitReply } from '../../../shared/contract/event.ts';
+import {
+  ATTRIBUTES,
+  caseConfigs,
+  expectedOf,
+  type IdentityCase,
+  identityCases,
+  timesOf,
+  toldOf,
+} from '../../support/identity-cases.ts';
+import { ProfileFold, parseConfig, T0 } from '../profile/harness.ts';
+
+const CASES_MIN = 80;
+const CASES = identityCases();
+const CONFIGS = caseConfigs();
+
+function foldOf({ config }: IdentityCase): ProfileFold {
+  const stitching = CONFIGS[config];
+  if (!stitching) throw new Error(`no config ${config}`);
+  return new ProfileFold(parseConfig(stringify({ segment: 'cases', stitching }) + ATTRIBUTES));
+}
+
+describe('identity cases', () => {
+  it('are many, each with an id of its own and a reason, and use every config', () => {
+    expect(CASES.length).toBeGreaterThanOrEqual(CASES_MIN);
+    expect(new Set(CASES.map(({ id }) => id)).size).toBe(CASES.length);
+    expect(CASES.filter(({ why }) => !why)).toEqual([]);
+    expect(new Set(CASES.map(({ config }) => config))).toEqual(new Set(Object.keys(CONFIGS)));
+  });
+
+  it.each(CASES.map((one) => [`${one.theme} ${one.id}: ${one.why}`, one] as const))('%s', (_, one) => {
+    const fold = foldOf(one);
+    const owners = new Map<string, string>();
+    one.events.forEach((event, index) => {
+      const { atMs, comesMs } = timesOf(event, index);
+      const told = fold.facts().length;
+      const envelope = {
+        v: 1,
+        type: 'event',
+        event: {
+          messageId: event.id ?? `${one.id}-${index}`,
+          name: event.name ?? 'Viewed',
+          keys: event.keys,
+          properties: {},
+          timestampMs: T0 + atMs,
+          table: undefined,
+        },
+        replyTo: '_INBOX.cases',
+      } as const;
+      const sent = fold.envelope(envelope, { nowMs: T0 + comesMs });
+      const facts = fold.facts().slice(told);
+      const where = `${one.id}, event ${index + 1}`;
+      expect(toldOf(facts, event.evicted), where).toEqual(expectedOf(event));
+      if (event.silent) expect(facts, where).toEqual([]);
+      if (sent.kind !== 'applied') throw new Error(`${where}: ${sent.kind}`);
+      const { profileId } = JSON.parse(Buffer.from(sent.apply.reply!.body).toString()) as CommitReply;
+      noteOwner(fold, owners, event.is, profileId, where);
+    });
+    expect(fold.partition().map((keys) => [...keys].sort())).toEqual(sorted(one.profiles));
+    for (const [key, count] of Object.entries(one.views ?? {})) {
+      const [name = '', ...value] = key.split(':');
+      expect(fold.view(name, value.join(':'), T0).attributes.views, `${one.id}, ${key}`).toBe(count);
+    }
+    expect(fold.contradictions()).toEqual([]);
+  });
+});
+
+/** One letter, one profile: also when it has become part of another since. */
+function noteOwner(
+  fold: ProfileFold,
+  owners: Map<string, string>,
+  letter: string | undefined,
+  profileId: string | null,
+  where: string,
+): void {
+  if (letter === undefined) return;
+  if (letter === 'nobody') {
+    expect(profileId, where).toBeNull();
+    return;
+  }
+  expect(profileId, where).not.toBeNull();
+  const known = owners.get(letter);
+  if (known) expect(fold.resolve(profileId!)?.id, where).toBe(fold.resolve(known)?.id);
+  for (const [other, id] of owners)
+    if (other !== letter) expect(id, `${where}: ${letter} is ${other}`).not.toBe(profileId);
+  owners.set(letter, profileId!);
+}
+
+function sorted(profiles: readonly (readonly string[])[]): readonly (readonly string[])[] {
+  return profiles.map((keys) => [...keys].sort()).sort((a, b) => (a.join() < b.join() ? -1 : 1));
+}
