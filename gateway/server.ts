@@ -15,6 +15,7 @@ import { collectRoutes } from './http/method-guards.ts';
 import { createMetrics, type GatewayMetrics } from './metrics.ts';
 import { OPENAPI } from './openapi.ts';
 import { addEventRoutes } from './routes/events.ts';
+import { addIdentityRoutes } from './routes/identity.ts';
 import { addOperationRoutes } from './routes/operations.ts';
 import { addProfileRoutes } from './routes/profiles.ts';
 import type { GatewayApp, RouteContext } from './routes/route-context.ts';
@@ -50,6 +51,7 @@ export async function createGateway(
   };
   addEventRoutes(app, context);
   addProfileRoutes(app, context);
+  addIdentityRoutes(app, context);
   addStatusRoutes(app, context);
   addOperationRoutes(app, context);
   addMethodGuards();

@@ -81,6 +81,8 @@ class Making<H extends Holder, C extends Candidate<H>> implements Resolution<C> 
   readonly holders: H[] = [];
   readonly #config: SegmentConfig;
   readonly #nowMs: number;
+  /** Profiles that cannot become one with this one, as one of the event's keys has shown. */
+  readonly #opposed = new Map<H, BrokenLimit>();
   #tally = new KeyTally();
 
   constructor(config: SegmentConfig, nowMs: number) {
@@ -94,7 +96,8 @@ class Making<H extends Holder, C extends Candidate<H>> implements Resolution<C> 
     const isKnown = holder !== undefined && this.holders.includes(holder);
     if (isPast) {
       // It decides whose event this is, or belongs to the same; it is attached to nobody.
-      if (isFirst ? holder !== undefined : isKnown) this.#accept(candidate, this.#tally);
+      if (isFirst && holder) this.#accept(candidate, this.#tally.withValues(holder.keys));
+      else if (isKnown) this.#accept(candidate, this.#tally);
       else this.#refuse(candidate, 'freed', 'the value was freed after the event happened');
       return;
     }
@@ -113,7 +116,8 @@ class Making<H extends Holder, C extends Candidate<H>> implements Resolution<C> 
       return;
     }
     const grown = this.#grownBy(candidate);
-    const broken = grown.broken(this.#config, this.#nowMs, this.#tally);
+    const opposed = holder && this.#opposed.get(holder);
+    const broken = opposed ?? grown.broken(this.#config, this.#nowMs, this.#tally);
     // The strongest key is where the event belongs, whatever its profile looks like (limits may have been lowered).
     if (!broken || isFirst || isKnown) this.#accept(candidate, grown);
     else this.#giveWay(candidate, broken);
@@ -123,6 +127,7 @@ class Making<H extends Holder, C extends Candidate<H>> implements Resolution<C> 
   #giveWay(candidate: C, broken: BrokenLimit): void {
     const { owner, name } = candidate.key.config;
     const { onLimit, onMaxKeys } = this.#config.stitching;
+    if (candidate.holder && broken.reason === 'limit') this.#opposed.set(candidate.holder, broken);
     if (broken.reason === 'max_keys') {
       const fits = onMaxKeys === 'evict_oldest' && this.#makeRoom(this.#grownBy(candidate), candidate);
       if (!fits) this.#refuse(candidate, 'max_keys', broken.detail);

@@ -18,7 +18,7 @@ import { decideTimer } from './expire.ts';
 import { foreseeHolders } from './find-profiles.ts';
 import { type ParsedMessage, parseMessage, readEnvelope } from './parse-message.ts';
 import type { Profile } from './profile.ts';
-import { decodeRecord, encodeRecord } from './record-codec.ts';
+import { decodeRecord, encodeRecord, type RecordState } from './record-codec.ts';
 import { compileRules, type Rules } from './rules.ts';
 import { stamped } from './stamps.ts';
 
@@ -35,6 +35,7 @@ export function createProfileActor(
     foresee: (parsed, view) =>
       parsed.kind === 'event' ? foreseeHolders(view, parsed.input.keys.usable, parsed.input.linkKeys) : [],
     stamp: (state, messages, isSettled) => stamped(state as Profile, messages, isSettled),
+    lifetimeMs: (_key, state) => lifetimeOf(state as RecordState, config),
     encode: encodeRecord,
     decode: decodeRecord,
     deadLetter: (message, reason) => deadLetter(message, reason, config.segment),
@@ -45,6 +46,12 @@ export function createProfileActor(
       return replyOf(envelope.replyTo, { messageId, profileId: null, code });
     },
   };
+}
+
+/** A link that leads to nobody only remembers who had the key: as long as an anonymous visitor is remembered. */
+function lifetimeOf(state: RecordState, config: SegmentConfig): number | undefined {
+  const isNobodys = state.kind === 'link' && state.profileId === null;
+  return isNobodys ? (config.stitching.retention.anonymousMs ?? undefined) : undefined;
 }
 
 function decide(message: ActorMessage, parsed: ParsedMessage, view: RecordView, rules: Rules): Decision {

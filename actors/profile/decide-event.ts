@@ -11,7 +11,7 @@ import { expireProfile } from './expire.ts';
 import { findHolders, type KeyHolder, type Need } from './find-profiles.ts';
 import { endOf, mergeProfiles, newProfile, retire, withExpiry } from './lifecycle.ts';
 import { afterLogout, missingOfEvicted, placeKeys, refuse, unreadLinks } from './place-keys.ts';
-import type { KeyLists, Profile } from './profile.ts';
+import { keyLists, type Profile } from './profile.ts';
 import type { Rules } from './rules.ts';
 import { hasSeen } from './seen.ts';
 import { isStamped } from './stamps.ts';
@@ -50,8 +50,8 @@ export function decideEvent(draft: Draft, input: EventInput, rules: Rules): Even
   const newer = found.holders.find(({ holder }) => holder && holder.configVersion > rules.configVersion);
   if (newer)
     return { kind: 'wait', reason: `config version ${newer.holder?.configVersion} is in use already` };
-  const applied = found.holders.find(({ holder }) => holder && isStamped(holder, input.message));
-  if (applied) return { kind: 'done', profileId: undefined, belongsTo: applied.holder!.id, facts: [] };
+  const applied = profilesOf(found.holders).find((profile) => isStamped(profile, input.message));
+  if (applied) return { kind: 'done', profileId: undefined, belongsTo: applied.id, facts: [] };
   const alive = withoutExpired(draft, found.holders, input.event.nowMs, rules, facts);
   if ('kind' in alive) return alive;
   return stitch(draft, alive, input, rules, facts);
@@ -91,7 +91,9 @@ function stitch(
   const { event } = input;
   const resolved = resolveKeys<Profile, KeyHolder>(candidates, rules.config, event.nowMs);
   const { holders } = resolved;
-  const knowing = holders.find((profile) => hasSeen(profile.seen, event.seenId));
+  const knowing = [...holders, ...knowersOf(resolved.accepted)].find((profile) =>
+    hasSeen(profile.seen, event.seenId),
+  );
   if (knowing) {
     // A duplicate changes nothing; what had come to its end before it has.
     const ended = facts.filter(({ kind }) => kind === 'profile_expired');
@@ -115,6 +117,15 @@ function stitch(
   return { kind: 'done', profileId: profile.id, belongsTo: profile.id, facts };
 }
 
+/** Who holds the keys, and who else knows what was applied. */
+function profilesOf(candidates: readonly KeyHolder[]): readonly Profile[] {
+  return [...candidates.flatMap(({ holder }) => holder ?? []), ...knowersOf(candidates)];
+}
+
+function knowersOf(candidates: readonly KeyHolder[]): readonly Profile[] {
+  return candidates.flatMap(({ knower }) => knower ?? []);
+}
+
 /** The one profile that the accepted keys stand for: new, known, or several merged. */
 function joinHolders(
   draft: Draft,
@@ -135,15 +146,9 @@ function joinHolders(
     if (other === survivor) continue;
     merged = mergeProfiles(merged, other, rules.config, nowMs);
     retire(other, survivor.id, rules.config, nowMs, draft);
-    facts.push({ kind: 'profiles_merged', into: survivor.id, from: other.id, keys: keyListsOf(other) });
+    facts.push({ kind: 'profiles_merged', into: survivor.id, from: other.id, keys: keyLists(other) });
   }
   return merged;
-}
-
-function keyListsOf({ keys }: Profile): KeyLists {
-  return Object.fromEntries(
-    Object.entries(keys).map(([name, held]) => [name, held.map(({ value }) => value)]),
-  );
 }
 
 function rejectedFact({ name, value, reason, detail }: RejectedKey): AuditFact {

@@ -14,6 +14,11 @@ export interface KeyHolder extends Candidate<Profile> {
   readonly linkKey: string;
   /** Undefined when there was no need to read it: the profile that the stronger keys lead to lists the key. */
   readonly link: Link | null | undefined;
+  /**
+   * Another profile than the holder that knows which events with this key have been applied, to whomever: who has the key
+   * now, of an event of the past; who had it last, of a key that is nobody's.
+   */
+  readonly knower: Profile | undefined;
 }
 
 const NO_TOUCHES = {};
@@ -26,7 +31,8 @@ function heldBy(
   isPast = false,
 ): KeyHolder {
   const isShared = link?.shared === true;
-  return { key, linkKey, link, holder, isPast, isShared, touches: link?.touches ?? NO_TOUCHES };
+  const touches = link?.touches ?? NO_TOUCHES;
+  return { key, linkKey, link, holder, isPast, isShared, touches, knower: undefined };
 }
 
 /** The owner that the key had when the event happened, if it has changed since. */
@@ -84,12 +90,11 @@ export function findHolders(
     const link = draft.get(linkKey) as Link | null | undefined;
     const past = link ? pastOwner(link, atMs) : undefined;
     if (link === undefined) needed.push(linkKey);
-    else if (past !== undefined) {
-      const end = chase(draft, past);
-      if (end.kind === 'missing') needed.push(end.key);
-      else holders.push(heldBy(key, linkKey, link, end.kind === 'profile' ? end.profile : undefined, true));
-    } else if (!link?.profileId) holders.push(heldBy(key, linkKey, link, undefined));
-    else {
+    else if (past !== undefined || !link?.profileId) {
+      const found = outsideHolders(draft, link, past);
+      if (found.kind === 'need') needed.push(...found.keys);
+      else holders.push({ ...heldBy(key, linkKey, link, found.holder, past !== undefined), ...found.knower });
+    } else {
       const end = chase(draft, link.profileId);
       if (end.kind === 'missing') needed.push(end.key);
       else if (end.kind === 'absent') for (const stale of [linkKey, ...end.via]) contradicting.add(stale);
@@ -103,6 +108,23 @@ export function findHolders(
   if (needed.length > 0) return { kind: 'need', keys: needed };
   if (contradicting.size > 0) return { kind: 'need', keys: [...contradicting], fresh: true };
   return { kind: 'found', holders };
+}
+
+/** Of a key that is nobody's, or was another's when the event happened: that owner, and who knows what was applied. */
+function outsideHolders(
+  draft: Draft,
+  link: Link | null,
+  past: string | undefined,
+):
+  | { readonly kind: 'found'; readonly holder: Profile | undefined; readonly knower: { knower?: Profile } }
+  | { readonly kind: 'need'; readonly keys: readonly string[] } {
+  const profiles = [past, link?.profileId ?? link?.past?.at(-1)?.profileId].map(
+    (id) => id && chase(draft, id),
+  );
+  const missing = profiles.flatMap((end) => (end && end.kind === 'missing' ? [end.key] : []));
+  if (missing.length > 0) return { kind: 'need', keys: missing };
+  const [holder, knower] = profiles.map((end) => (end && end.kind === 'profile' ? end.profile : undefined));
+  return { kind: 'found', holder, knower: knower ? { knower } : {} };
 }
 
 /** What the key was seen with stands on its link. */

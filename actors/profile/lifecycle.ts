@@ -3,7 +3,14 @@ import type { SegmentConfig } from '../../shared/contract/config/segment-config.
 import { recordKeys } from '../../shared/contract/names.ts';
 import type { Draft } from './draft.ts';
 import { mergeAttributes } from './merge-attributes.ts';
-import { type HeldKey, MERGED_FROM_MAX, OBSERVED_MAX, type Profile, type Redirect } from './profile.ts';
+import {
+  type HeldKey,
+  keyLists,
+  MERGED_FROM_MAX,
+  OBSERVED_MAX,
+  type Profile,
+  type Redirect,
+} from './profile.ts';
 import { mergeSeen } from './seen.ts';
 import { mergeStamps } from './stamps.ts';
 
@@ -114,7 +121,8 @@ export function retire(
   draft: Draft,
 ): void {
   const generation = profile.generation + 1;
-  const redirect: Redirect = { kind: 'redirect', to, atMs: nowMs, generation };
+  const was = { createdAtMs: profile.createdAtMs, keys: keyLists(profile) };
+  const redirect: Redirect = { kind: 'redirect', to, atMs: nowMs, generation, was };
   draft.put(recordKeys.profile(profile.id), redirect);
   for (const timer of Object.keys(profile.timers)) draft.cancel(profile.id, timer);
   const { redirectsMs } = config.stitching.retention;

@@ -18,7 +18,7 @@ import {
   type Profile,
 } from './profile.ts';
 import type { Rules } from './rules.ts';
-import { mergeSeen } from './seen.ts';
+import { markSeen, mergeSeen } from './seen.ts';
 import { mergeStamps } from './stamps.ts';
 
 type Resolved = Resolution<KeyHolder>;
@@ -52,8 +52,16 @@ export function placeKeys(
   for (const { name, value, reason } of resolved.evicted)
     profile = evict(draft, profile, { name, value, reason }, event, facts);
   for (const candidate of resolved.moved) profile = takeFrom(draft, profile, candidate, event, facts);
-  for (const candidate of resolved.accepted)
-    if (!candidate.isPast) profile = attach(draft, profile, candidate, event, facts);
+  for (const candidate of resolved.accepted) {
+    if (candidate.isPast) noteApplied(draft, candidate, profile, event);
+    else {
+      profile = attach(draft, profile, candidate, event, facts);
+      if (!candidate.knower || candidate.knower.id === profile.id) continue;
+      // What it knows must be all that there is to know.
+      draft.guard(recordKeys.profile(candidate.knower.id));
+      profile = knowing(profile, candidate.knower, event.nowMs);
+    }
+  }
   noteTouches(draft, resolved.accepted, event);
   refuse(draft, resolved, profile, event, rules, facts);
   return withObserved(profile, input.keys.observed);
@@ -128,7 +136,9 @@ export function evict(
 }
 
 function freedLink(link: Link | null, ownerId: string, event: AppliedEvent, isShared: boolean): Link {
-  const { atMs, messageId } = event;
+  const { messageId } = event;
+  // Never back: an event of a time that went to one owner must not go to another when it comes again.
+  const atMs = link?.past ? Math.max(event.atMs, link.atMs) : event.atMs;
   const past = [...(link?.past ?? []), { profileId: ownerId, untilMs: atMs }].slice(-PAST_OWNERS_MAX);
   const profiles = [...new Set([...(link?.profiles ?? []), ownerId])];
   return {
@@ -155,8 +165,28 @@ function takeFrom(
   const loser = draft.get(recordKey) as Profile;
   const { name } = key.config;
   draft.put(recordKey, evict(draft, loser, { name, value: key.value, reason: 'moved' }, event, facts));
-  const stamps = mergeStamps(profile, loser);
-  return { ...profile, seen: mergeSeen(profile.seen, loser.seen, event.nowMs), ...(stamps && { stamps }) };
+  return knowing(profile, loser, event.nowMs);
+}
+
+/** Who has the key now knows every event with it that was applied, also to a former owner. */
+function noteApplied(
+  draft: Draft,
+  { knower }: KeyHolder,
+  profile: Profile,
+  { seenId, nowMs }: AppliedEvent,
+): void {
+  if (!knower || knower.id === profile.id) return;
+  const key = recordKeys.profile(knower.id);
+  const current = draft.get(key);
+  // It may have become part of the profile with this very event.
+  if (current?.kind !== 'profile') return;
+  draft.put(key, { ...current, seen: markSeen(current.seen, seenId, nowMs) });
+}
+
+/** The profile, knowing what another has applied: it has a key that the other had. */
+function knowing(profile: Profile, other: Profile, nowMs: number): Profile {
+  const stamps = mergeStamps(profile, other);
+  return { ...profile, seen: mergeSeen(profile.seen, other.seen, nowMs), ...(stamps && { stamps }) };
 }
 
 function withoutKey(keys: HeldKeys, name: string, value: string): HeldKeys {

@@ -113,6 +113,13 @@ export const PAST_OWNERS_MAX = 5;
 /** Ids of merged profiles that a profile lists; all are counted. */
 export const MERGED_FROM_MAX = 100;
 
+/** The values of a profile's keys, by key name. */
+export function keyLists({ keys }: Profile): KeyLists {
+  return Object.fromEntries(
+    Object.entries(keys).map(([name, held]) => [name, held.map(({ value }) => value)]),
+  );
+}
+
 /** Whether a profile lists a key. */
 export function holdsKey(profile: Profile, name: string, value: string): boolean {
   return profile.keys[name]?.some((held) => held.value === value) ?? false;

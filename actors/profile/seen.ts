@@ -62,9 +62,14 @@ function writeEntry(into: Buffer, at: number, { low, high }: SeenId, seconds: nu
   into.writeUInt32LE(seconds, at + TIME_AT);
 }
 
-/** The ids of both, in the order of time, within the horizon. */
+/** The ids of both, each once, in the order of time, within the horizon. */
 export function mergeSeen(a: Seen, b: Seen, nowMs: number): Seen {
-  const ids = [...entriesOf(a), ...entriesOf(b)].sort((x, y) => x[2] - y[2] || x[0] - y[0] || x[1] - y[1]);
+  const newest = new Map<bigint, Entry>();
+  for (const entry of [...entriesOf(a), ...entriesOf(b)]) {
+    const id = (BigInt(entry[1]) << 32n) | BigInt(entry[0]);
+    if ((newest.get(id)?.[2] ?? -1) < entry[2]) newest.set(id, entry);
+  }
+  const ids = [...newest.values()].sort((x, y) => x[2] - y[2] || x[0] - y[0] || x[1] - y[1]);
   const row = Buffer.allocUnsafe(ids.length * ENTRY_BYTES);
   for (const [index, [low, high, seconds]] of ids.entries())
     writeEntry(row, index * ENTRY_BYTES, { low, high }, seconds);

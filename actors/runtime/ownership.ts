@@ -33,12 +33,14 @@ export class ClaimRound {
 
   /** Throws STORE_UNAVAILABLE. */
   purgedTo(): Promise<number> {
-    return (this.#purgedTo ??= readPurgedTo(this.#deps.store));
+    this.#purgedTo ??= readPurgedTo(this.#deps.store);
+    return this.#purgedTo;
   }
 
   /** A state of the log that ends at `atLeast` or later, if there is one. Throws LOG_UNAVAILABLE. */
   async state(atLeast?: number): Promise<LogState> {
-    const known = await (this.#state ??= this.#deps.log.state(atLeast));
+    this.#state ??= this.#deps.log.state(atLeast);
+    const known = await this.#state;
     if (atLeast === undefined || known.lastSequence >= atLeast) return known;
     return this.#deps.log.state(atLeast);
   }

@@ -162,7 +162,10 @@ export class Plan {
       records.set(key, encoded);
       const expect = entry.expect === AFTER_BASE ? this.#residentRevision(key) : entry.expect;
       if (encoded.bytes === null) writes.push({ kind: 'delete', key, expect });
-      else writes.push({ kind: 'put', key, value: encoded.bytes, expect });
+      else {
+        const ttlMs = this.actor.lifetimeMs?.(key, encoded.state);
+        writes.push({ kind: 'put', key, value: encoded.bytes, expect, ttlMs });
+      }
       bytes += encoded.bytes?.length ?? 0;
     }
     const shardRecords = this.#checkpoints(commitId, shards);

@@ -8,9 +8,9 @@ import type { SealedPlan, Work } from './sealed-plan.ts';
 import type { OwnedShard, Position } from './shard.ts';
 
 /** Longest time between a plain commit and the checkpoints behind it. */
-const SETTLE_AFTER_MS = 2000;
+const SETTLE_AFTER_MS = 1000;
 /** Most messages beyond the checkpoints. */
-const UNSETTLED_MAX = 1000;
+const UNSETTLED_MAX = 300;
 
 export class Unsettled {
   #works = 0;

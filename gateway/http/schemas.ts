@@ -29,6 +29,73 @@ export const EventsQuery = Type.Object(
   { additionalProperties: false },
 );
 
+export const SimulateQuery = Type.Object(
+  {
+    ...SegmentQuery.properties,
+    from: Type.Optional(
+      Type.Union([Type.Literal('empty'), Type.Literal('live')], {
+        description: 'Over nothing (default), or over the profiles as they are stored now.',
+      }),
+    ),
+  },
+  { additionalProperties: false },
+);
+
+const KeyListsShape = Type.Record(Type.String(), Type.Array(Type.String()));
+
+export const IdentityAnswer = Type.Object(
+  {
+    profileId: Type.String(),
+    createdAt: Type.String(),
+    keys: Type.Array(
+      Type.Object(
+        {
+          name: Type.String(),
+          value: Type.String(),
+          kind: Type.String(),
+          firstSeenAt: Type.String(),
+          lastSeenAt: Type.String({ description: 'To the minute.' }),
+          source: Type.String({ description: 'Message id of the event that attached the key.' }),
+          link: Type.Optional(
+            Type.Unknown({ description: 'Owners before, sharing, and what it was seen with.' }),
+          ),
+        },
+        { additionalProperties: true },
+      ),
+    ),
+    moreKeys: Type.Integer(),
+    observed: KeyListsShape,
+    merges: Type.Array(
+      Type.Object({
+        from: Type.String(),
+        at: Type.Optional(Type.String()),
+        keys: Type.Optional(KeyListsShape),
+      }),
+    ),
+    mergedCount: Type.Integer(),
+    apart: Type.Array(Type.Object({ profileId: Type.String(), at: Type.String() })),
+  },
+  { description: 'The keys of the profile, how they came to it, and the profiles that became part of it.' },
+);
+
+export const SimulationAnswer = Type.Object({
+  events: Type.Array(
+    Type.Object(
+      {
+        index: Type.Integer(),
+        messageId: Type.String(),
+        profileId: Type.Union([Type.String(), Type.Null()]),
+        facts: Type.Array(Type.Object({ kind: Type.String() }, { additionalProperties: true })),
+      },
+      { additionalProperties: true },
+    ),
+  ),
+  rejected: Type.Array(Type.Object({ index: Type.Integer(), code: Type.String(), message: Type.String() })),
+  profiles: Type.Array(
+    Type.Object({ id: Type.String(), keys: KeyListsShape, mergedFrom: Type.Array(Type.String()) }),
+  ),
+});
+
 export const NoQuery = Type.Object({}, { additionalProperties: false });
 
 const EVENT_EXAMPLE = {

@@ -79,7 +79,7 @@ async function answer(
 }
 
 /** The key as events bring it in: a value that normalizes to the same thing finds the same profile. */
-function keyAddress(segment: GatewaySegment, keyName: string, raw: string): ProfileAddress {
+export function keyAddress(segment: GatewaySegment, keyName: string, raw: string): ProfileAddress {
   const config = segment.config();
   const key = normalizeKey(config, keyName, raw);
   switch (key.kind) {
@@ -126,7 +126,7 @@ function lookUpHint(config: SegmentConfig): string {
 }
 
 /** An id is one token of a subject; anything else can name no profile. */
-function profileIdOf(text: string): string {
+export function profileIdOf(text: string): string {
   if (!/^[0-9A-Za-z_-]{1,64}$/.test(text)) throw new StitchworkError('PROFILE_NOT_FOUND');
   return text;
 }

@@ -13,10 +13,16 @@ export interface Workload {
   /** Names of the stitching keys, as many as there are; strongest first. */
   readonly keys: readonly string[];
   /** `page`: the small event of the comparison with other systems; else a shop event. */
-  readonly shape: 'shop' | 'page' | 'page-full' | 'order' | 'anonymous';
+  readonly shape: 'shop' | 'page' | 'page-full' | 'order' | 'anonymous' | JoinShape;
   /** Each so many-th event is one that came shortly before, sent again with its message id. */
   readonly repeatEvery?: number;
 }
+
+/** Events that make one of two profiles each time: one after another, all with the first of their group, or two by two. */
+export const JOIN_SHAPES = ['join-chain', 'join-star', 'join-pairs'] as const;
+export type JoinShape = (typeof JOIN_SHAPES)[number];
+/** Profiles that become one in a chain or star. */
+const JOIN_GROUP = 50;
 
 export interface BenchEvent {
   readonly messageId: string;
@@ -86,9 +92,36 @@ function eventOf(workload: Workload, profile: number, count: number, random: Ran
       return { messageId, ...orderEvent(), keys: { customer_id: `${workload.name}-${profile}-${count}` } };
     case 'anonymous':
       return { messageId, ...viewEvent(random), keys: { cookie: `${workload.name}-${profile}-${count}` } };
+    case 'join-chain':
+    case 'join-star':
+    case 'join-pairs': {
+      const [one, other] = joined(workload.shape, count);
+      return { messageId, ...viewEvent(random), keys: joinKeys(workload.keys, one, other) };
+    }
     default:
       return { messageId, ...shopEvent(count, random), keys: keysOf(workload.keys, profile) };
   }
+}
+
+/** How many events of a shape join so many profiles. */
+export function joinsOf(shape: JoinShape, profiles: number): number {
+  return shape === 'join-pairs'
+    ? Math.floor(profiles / 2)
+    : Math.floor(profiles / JOIN_GROUP) * (JOIN_GROUP - 1);
+}
+
+/** The profiles that the event of this number joins. */
+function joined(shape: JoinShape, count: number): readonly [number, number] {
+  if (shape === 'join-pairs') return [2 * count, 2 * count + 1];
+  const first = Math.floor(count / (JOIN_GROUP - 1)) * JOIN_GROUP;
+  const place = count % (JOIN_GROUP - 1);
+  return [shape === 'join-chain' ? first + place : first, first + place + 1];
+}
+
+/** One key of each of the two. */
+function joinKeys(names: readonly string[], one: number, other: number): Record<string, string> {
+  const [a = '', b = ''] = names;
+  return { [a]: keysOf(names, one)[a]!, [b]: keysOf(names, other)[b]! };
 }
 
 /** The one key of a visitor in the comparison with other systems. */

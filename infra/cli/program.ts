@@ -11,6 +11,7 @@ import { addDev } from './dev.ts';
 import { addDoctor } from './doctor.ts';
 import { describeFailure } from './exit.ts';
 import { addGateway } from './gateway.ts';
+import { addIdentity } from './identity.ts';
 import type { Io } from './io.ts';
 import { addProfile } from './profile.ts';
 import { addReplay } from './replay.ts';
@@ -57,6 +58,7 @@ export function buildProgram(io: Io): Command {
     addDoctor,
     addTail,
     addProfile,
+    addIdentity,
     addValidate,
     addReplay,
     addDead,

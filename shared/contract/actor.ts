@@ -90,6 +90,8 @@ export interface Actor<Parsed = unknown> {
     messages: readonly ActorMessage[],
     isSettled: (shard: number, sequence: number) => boolean,
   ): unknown;
+  /** How long a record is kept when it is not written again, in ms; undefined: for ever. */
+  lifetimeMs?(key: string, state: unknown): number | undefined;
   /** The stored form, versioned. */
   encode(key: string, state: unknown): Uint8Array;
   /** Reads any version ever stored. Throws when the bytes are damaged. */

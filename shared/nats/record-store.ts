@@ -74,7 +74,11 @@ function toMessage(names: SegmentNames, write: StoreWrite): BatchMessage {
   const subject = names.recordSubject(write.key);
   switch (write.kind) {
     case 'put':
-      return { subject, payload: write.value, headers: [[EXPECT, String(write.expect)]] };
+      return {
+        subject,
+        payload: write.value,
+        headers: [[EXPECT, String(write.expect)], ...ttlHeaders(write.ttlMs)],
+      };
     case 'delete':
       return { subject, payload: EMPTY, headers: [...markerHeaders(), [EXPECT, String(write.expect)]] };
     case 'append':
@@ -93,6 +97,11 @@ function toMessage(names: SegmentNames, write: StoreWrite): BatchMessage {
     default:
       return unreachable(write);
   }
+}
+
+/** The server counts in whole seconds. */
+function ttlHeaders(ttlMs: number | undefined): HeaderList {
+  return ttlMs === undefined ? [] : [['Nats-TTL', `${Math.max(1, Math.ceil(ttlMs / 1000))}s`]];
 }
 
 function markerHeaders(): HeaderList {

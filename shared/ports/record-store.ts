@@ -11,8 +11,14 @@ export interface StoredRecord {
 }
 
 export type StoreWrite =
-  /** Stores the value if the record still has revision `expect`. */
-  | { readonly kind: 'put'; readonly key: string; readonly value: Uint8Array; readonly expect: Revision }
+  /** Stores the value if the record still has revision `expect`; it vanishes after `ttlMs` unless it is written again. */
+  | {
+      readonly kind: 'put';
+      readonly key: string;
+      readonly value: Uint8Array;
+      readonly expect: Revision;
+      readonly ttlMs?: number | undefined;
+    }
   /** Removes the record if it still has revision `expect`. */
   | { readonly kind: 'delete'; readonly key: string; readonly expect: Revision }
   /** Adds a message under a key never used before (outbox). */

@@ -110,6 +110,29 @@ export function recordStoreContract(name: string, make: () => Promise<RecordStor
       });
     });
 
+    describe('a record with a lifetime', () => {
+      const fleeting = (key: string, expect: number): StoreWrite => {
+        return { kind: 'put', key, value: bytes('for a while'), expect, ttlMs: 1000 };
+      };
+
+      it('vanishes, and is then as if it had never been', async () => {
+        await committed(fleeting('p.1', 0), put('p.2', 0));
+        expect((await readOne('p.1')).text).toBe('for a while');
+        await eventuallyTrue('p.1 is gone', async () => (await readOne('p.1')).text === null);
+        expect(await readOne('p.1')).toEqual({ text: null, revision: 0 });
+        await committed(put('p.1', 0, 'again'));
+        expect((await readOne('p.2')).text).toBe('p.2');
+      });
+
+      it('stays when it was written again without one', async () => {
+        const [revision] = await committed(fleeting('p.1', 0));
+        const [, other] = await committed(put('p.1', revision!, 'for good'), fleeting('p.2', 0));
+        await eventuallyTrue('p.2 is gone', async () => (await readOne('p.2')).text === null);
+        expect(other).toBeGreaterThan(0);
+        expect((await readOne('p.1')).text).toBe('for good');
+      });
+    });
+
     describe('commit', () => {
       it('gives the revision of each write, in order', async () => {
         const revisions = await committed(put('p.1', 0), put('s.1', 0), {

@@ -21,6 +21,8 @@ interface Posting {
 }
 
 export interface LedgerFlaws {
+  /** No flaw, but fewer accounts and more messages that need a batch: plain writes and batches meet on every record. */
+  readonly crowded?: boolean;
   /** Stamps are written and not looked at. */
   readonly blind?: boolean;
   /** The stamps of a joined account are lost. */
@@ -49,21 +51,22 @@ export function ledgerScenario(counts: { repeats: number }, flaws: LedgerFlaws =
     damagedKey: undefined,
     alarmsRing: false,
     actor: (configVersion) => createLedgerActor(configVersion, counts, flaws),
-    draw,
+    draw: (world, shards, spanMs) => draw(world, shards, spanMs, flaws.crowded === true),
     judge,
   };
 }
 
-function draw(world: World, shards: number, spanMs: number): readonly SentMessage[] {
-  const names = world.pick([1, 4, 15]);
+function draw(world: World, shards: number, spanMs: number, crowded: boolean): readonly SentMessage[] {
+  const names = crowded ? 2 : world.pick([1, 4, 15]);
+  const single = crowded ? 0.5 : 0.85;
   const name = () => `a${world.between(0, names - 1)}`;
   const count = world.pick([30, 80, 150]);
   const sent = Array.from({ length: count }, (_, id): SentMessage => {
     const roll = world.random.next();
     const posting: Posting =
-      roll < 0.85
+      roll < single
         ? { to: [name()] }
-        : roll < 0.93
+        : roll < (crowded ? 0.97 : 0.93)
           ? { to: [...new Set([name(), name()])] }
           : { join: [name(), name()] };
     const payload = Buffer.from(JSON.stringify({ id, ...posting }));

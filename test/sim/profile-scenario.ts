@@ -151,7 +151,7 @@ function judgeCustomer(store: SimStore, { keys, events }: Customer, ids: Set<str
 }
 
 /** A counter with a total and no window is its total. */
-function totalOf(value: unknown): number {
+export function totalOf(value: unknown): number {
   if (typeof value === 'number') return value;
   if (typeof value === 'object' && value !== null && 'total' in value) return Number(value.total);
   return 0;
@@ -166,7 +166,7 @@ function profileOf(store: SimStore, keyName: string, value: string): Profile | u
   return state?.kind === 'profile' ? (state as Profile) : undefined;
 }
 
-function read(store: SimStore, key: string): Profile | Redirect | Link | undefined {
+export function read(store: SimStore, key: string): Profile | Redirect | Link | undefined {
   const value = store.latest(key)?.value;
   return value ? (decodeRecord(key, value) as Profile | Redirect | Link) : undefined;
 }

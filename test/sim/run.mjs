@@ -1,4 +1,4 @@
-// Runs the simulation by hand: npm run sim -- --seed 17 | --seeds 1..2000 [--trace 200] [--disaster replaced|truncated|purged|overtaken | --profiles | --ledger]
+// Runs the simulation by hand: npm run sim -- --seed 17 | --seeds 1..2000 [--trace 200] [--disaster replaced|truncated|purged|overtaken | --profiles | --shared | --ledger]
 // vitest compiles the sources; this script only turns flags into what sim.seeds.test.ts reads.
 import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
@@ -12,12 +12,13 @@ const { values } = parseArgs({
     disaster: { type: 'string' },
     profiles: { type: 'boolean' },
     ledger: { type: 'boolean' },
+    shared: { type: 'boolean' },
   },
 });
 const seeds = values.seeds ?? (values.seed === undefined ? undefined : `${values.seed}..${values.seed}`);
 if (!/^\d+\.\.\d+$/.test(seeds ?? '')) {
   console.error(
-    'usage: npm run sim -- --seed N | --seeds A..B [--trace LINES] [--disaster replaced|truncated|purged|overtaken | --profiles | --ledger]',
+    'usage: npm run sim -- --seed N | --seeds A..B [--trace LINES] [--disaster replaced|truncated|purged|overtaken | --profiles | --shared | --ledger]',
   );
   process.exit(2);
 }
@@ -33,7 +34,7 @@ const { status } = spawnSync(
       SIM_SEEDS: seeds,
       SIM_TRACE: values.trace ?? '40',
       SIM_DISASTER: values.disaster ?? '',
-      SIM_SCENARIO: values.profiles ? 'profiles' : values.ledger ? 'ledger' : '',
+      SIM_SCENARIO: ['profiles', 'shared', 'ledger'].find((name) => values[name]) ?? '',
     },
   },
 );

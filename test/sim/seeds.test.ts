@@ -4,13 +4,18 @@ import { type Disaster, disaster } from './disaster.ts';
 import { ledgerScenario } from './ledger-scenario.ts';
 import { profileScenario } from './profile-scenario.ts';
 import { addMarks, failureReport } from './report.ts';
+import { sharedScenario } from './shared-scenario.ts';
 import { type SimResult, simulate } from './simulate.ts';
 
 const range = process.env.SIM_SEEDS;
 
 const kind = process.env.SIM_DISASTER ?? '';
 const chosen = process.env.SIM_SCENARIO ?? '';
-const scenario = { profiles: profileScenario, ledger: ledgerScenario({ repeats: 0 }) }[chosen];
+const scenario = {
+  profiles: profileScenario,
+  shared: sharedScenario,
+  ledger: ledgerScenario({ repeats: 0 }),
+}[chosen];
 const flags = kind !== '' ? ` --disaster ${kind}` : scenario ? ` --${chosen}` : '';
 
 function runSeed(seed: number, traceLines: number): Promise<SimResult> {

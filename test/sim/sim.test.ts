@@ -6,6 +6,7 @@ import { ledgerScenario } from './ledger-scenario.ts';
 import { profileScenario } from './profile-scenario.ts';
 import { REGRESSIONS } from './regressions.ts';
 import { addMarks, failureReport } from './report.ts';
+import { sharedScenario } from './shared-scenario.ts';
 import { type SimOptions, simulate } from './simulate.ts';
 import { tallyScenario } from './tally-scenario.ts';
 import * as variants from './variants.ts';
@@ -13,11 +14,14 @@ import * as variants from './variants.ts';
 const SEEDS = 400;
 const SLICE = 50;
 const PROFILE_SEEDS = 60;
+const SHARED_SEEDS = 120;
 const LEDGER_SEEDS = 200;
 const LEDGER_VARIANT_SEEDS_MAX = 600;
 const VARIANT_SEEDS_MAX = 150;
 const DISASTER_SEEDS = 30;
 const TIMEOUT_MS = 120_000;
+/** Probes that get lost make two workers believe that they own one shard. */
+const SPLIT_BRAIN = { membershipFails: 0.3 };
 
 /** Branches that the seeds together must take: without them the simulation proves little. */
 const RARE_BRANCHES = [
@@ -90,6 +94,19 @@ describe('the profile actor', () => {
   );
 });
 
+describe('people who share devices', () => {
+  test(
+    `${SHARED_SEEDS} seeds: keys move, and every event counts once`,
+    async () => {
+      for (let seed = 1; seed <= SHARED_SEEDS; seed++) {
+        const result = await simulate({ seed, scenario: sharedScenario });
+        if (result.violations.length > 0) expect.fail(failureReport(result, ' --shared'));
+      }
+    },
+    TIMEOUT_MS,
+  );
+});
+
 describe('plain writes, kept from being applied twice by their stamps alone', () => {
   const counts = { repeats: 0 };
   const marks = new Map<string, number>();
@@ -122,8 +139,9 @@ describe('plain writes, kept from being applied twice by their stamps alone', ()
       wrapStore: variants.unknownPlainIsSuccess,
     },
     'ownership that is not proven': {
-      scenario: ledgerScenario(counts),
+      scenario: ledgerScenario(counts, { crowded: true }),
       wrapStore: variants.unprovenOwnership,
+      faults: SPLIT_BRAIN,
     },
   };
   for (const [name, options] of Object.entries(broken)) {
@@ -169,8 +187,7 @@ describe('broken variants are caught', () => {
 });
 
 async function expectCaught(wrapStore: variants.Variant, outcomeOnly: boolean): Promise<void> {
-  // Probes that get lost make two workers believe that they own one shard.
-  const faults = wrapStore === variants.noFence ? { membershipFails: 0.3 } : {};
+  const faults = wrapStore === variants.noFence ? SPLIT_BRAIN : {};
   const scenario = tallyScenario({ mostlyDuties: wrapStore === variants.guardLeftOut });
   for (let seed = 1; seed <= VARIANT_SEEDS_MAX; seed++) {
     const { violations } = await simulate({ seed, wrapStore, outcomeOnly, scenario, faults });

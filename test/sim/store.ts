@@ -160,7 +160,12 @@ export class SimStore {
 
   #write(write: StoreWrite): number {
     switch (write.kind) {
-      case 'put':
+      case 'put': {
+        const sequence = this.#append(write.key, write.value);
+        if (write.ttlMs !== undefined)
+          this.world.after(write.ttlMs, '', () => this.#vanish(write.key, sequence), false);
+        return sequence;
+      }
       case 'append':
         return this.#append(write.key, write.value);
       case 'delete':
@@ -177,6 +182,11 @@ export class SimStore {
         return sequence;
       }
     }
+  }
+
+  /** The time of a message is over: it goes without a trace, unless another has taken its place. */
+  #vanish(key: string, sequence: number): void {
+    if (this.latest(key)?.sequence === sequence) this.#versions.delete(key);
   }
 
   #append(key: string, value: Uint8Array | null): number {

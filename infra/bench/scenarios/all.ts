@@ -4,6 +4,7 @@ import { apply, applyNew, applyTwo } from './apply.ts';
 import { ceiling } from './ceiling.ts';
 import { httpBatch, httpSingle } from './http-ingest.ts';
 import { read, waitCommit } from './http-latency.ts';
+import { identity } from './identity.ts';
 import { million } from './million.ts';
 import { peers } from './peers.ts';
 import { serverRestart } from './server-restart.ts';
@@ -18,6 +19,7 @@ export const SCENARIOS: readonly Scenario[] = [
   httpSingle,
   waitCommit,
   read,
+  identity,
   takeover,
   serverRestart,
   million,

@@ -139,9 +139,12 @@ describe('/openapi.json', () => {
       'get /health/ready',
       'get /metrics',
       'get /v1/profiles/id/{profileId}',
+      'get /v1/profiles/id/{profileId}/identity',
       'get /v1/profiles/{keyName}/{value}',
+      'get /v1/profiles/{keyName}/{value}/identity',
       'get /v1/status',
       'post /v1/events',
+      'post /v1/identity/simulate',
     ]);
   });
 

@@ -137,6 +137,31 @@ describe('an event that ends a visit', () => {
     expect(fold.contradictions()).toEqual([]);
   });
 
+  it('an event from before it that is sent again counts once, with its time and without', () => {
+    for (const timestampMs of [T0 + SECOND, undefined]) {
+      const fold = ownedBy('first');
+      fold.send({ keys: { customer: 'c1', device: 'd1' } });
+      const again = { id: 'again', keys: { device: 'd1' }, timestampMs };
+      fold.send(again, T0 + MINUTE);
+      fold.send({ name: 'Signed Out', keys: { device: 'd1' } }, T0 + 2 * MINUTE);
+      fold.send(again, T0 + 3 * MINUTE);
+      expect(fold.partition()).toEqual([['customer:c1']]);
+      fold.send({ keys: { device: 'd1' } }, T0 + 4 * MINUTE);
+      fold.send(again, T0 + 5 * MINUTE);
+      expect([viewsOf(fold, 'customer', 'c1'), viewsOf(fold, 'device', 'd1')]).toEqual([2, 1]);
+    }
+  });
+
+  it('leaves a link that is forgotten in time, unless the device is seen again', () => {
+    const fold = ownedBy('first');
+    fold.send({ keys: { customer: 'c1', device: 'd1' } });
+    fold.send({ name: 'Signed Out', keys: { device: 'd1' } }, T0 + HOUR);
+    const key = recordKeys.link('device', 'd1');
+    expect(fold.actor.lifetimeMs!(key, linkOf(fold, 'device', 'd1'))).toBe(90 * DAY);
+    fold.send({ keys: { device: 'd1' } }, T0 + 2 * HOUR);
+    expect(fold.actor.lifetimeMs!(key, linkOf(fold, 'device', 'd1'))).toBeUndefined();
+  });
+
   it('leaves a profile that has nothing but devices as it is', () => {
     const fold = ownedBy('first');
     fold.send({ keys: { device: 'd1' } });

@@ -79,6 +79,13 @@ describe('merging', () => {
     expect(encodeSeen(mergeSeen(a, b, T0))).toEqual(encodeSeen(mergeSeen(b, a, T0)));
   });
 
+  it('keeps an id that both know once, so that merging again and again makes it no longer', () => {
+    let seen = marked('a', 300, T0, 1);
+    for (let turn = 0; turn < 10; turn++) seen = mergeSeen(seen, marked('a', 200, T0, 1), T0 + MINUTE);
+    expect(idsOf(seen)).toBe(300);
+    expect(missing(seen, 'a', 0, 300)).toEqual([]);
+  });
+
   it('of thousands of small sets stays small and complete', () => {
     let seen: Seen = [];
     for (let i = 0; i < 1000; i++) seen = mergeSeen(seen, marked(`p${i}-`, 1, T0 + i, 0), T0 + i);

@@ -69,6 +69,8 @@ export interface PostOptions {
   readonly type?: string | null;
   readonly key?: string | null;
   readonly query?: string;
+  /** Instead of /v1/events. */
+  readonly path?: string;
   readonly headers?: Record<string, string>;
   readonly gzip?: boolean;
 }
@@ -99,7 +101,12 @@ export async function startGateway(
       if (o.type !== null) headers['content-type'] = o.type ?? 'application/json';
       if (o.key !== null) headers.authorization = `Bearer ${o.key ?? WRITE_KEY}`;
       const payload = o.gzip ? gzipSync(body) : body;
-      return app.inject({ method: 'POST', url: `/v1/events${o.query ?? ''}`, headers, payload });
+      return app.inject({
+        method: 'POST',
+        url: `${o.path ?? '/v1/events'}${o.query ?? ''}`,
+        headers,
+        payload,
+      });
     },
     get(url, key = ADMIN_KEY) {
       return app.inject({

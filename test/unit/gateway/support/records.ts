@@ -4,7 +4,7 @@ import type { Link, Profile, Redirect } from '../../../../actors/profile/profile
 export function makeProfile(id: string, keys: Readonly<Record<string, readonly string[]>>): Profile {
   const held = Object.entries(keys).map(([name, values]) => [
     name,
-    values.map((value) => ({ value, firstSeenMs: 1_000, source: 'm1' })),
+    values.map((value) => ({ value, firstSeenMs: 1_000, lastSeenMs: 1_000, source: 'm1' })),
   ]);
   return {
     kind: 'profile',
