@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { keysOf, normalizeKey, routingKeyFor } from '../../actors/identity/keys.ts';
 import { parseSegmentConfig } from '../../shared/contract/config/parse.ts';
+import type { ConfigProblem } from '../../shared/contract/config/problem.ts';
 import { NORMALIZERS, type SegmentConfig } from '../../shared/contract/config/segment-config.ts';
 import { EVENT_LIMITS } from '../../shared/contract/event.ts';
 import { routingKeyOf } from '../../shared/contract/routing.ts';
@@ -203,6 +204,106 @@ describe('for every chain of normalizers', () => {
         expect(normalizeKey(config, 'k', hash.toUpperCase())).toEqual({ kind: 'ok', value: hash });
       }),
     );
+  });
+});
+
+describe('a file with any stitching section', () => {
+  const word = fc.constantFrom('a', 'b', 'c', 'A b', '', '/x/', '/(/', '/x/i', '0', 'null', '{{', '\ud800');
+  const any = fc.oneof(word, fc.integer({ min: -1, max: 200 }), fc.constantFrom(null, true, [], {}, 1.5));
+  const oneOf = (...values: unknown[]) => fc.oneof({ weight: 8, arbitrary: fc.constantFrom(...values) }, any);
+  const listOf = (...values: string[]) =>
+    fc.oneof({ weight: 8, arbitrary: fc.array(fc.constantFrom(...values), { maxLength: 3 }) }, any);
+  const words = listOf('x', 'y', '/z.*/', '/[0-9]+/', 'none');
+  const key = fc.record(
+    {
+      name: fc.constantFrom('a', 'b', 'c'),
+      kind: oneOf('person', 'contact', 'device'),
+      limit: oneOf(1, 5, 100, '3/30d'),
+      normalize: listOf(...NORMALIZERS),
+      region: oneOf('DE', 'US'),
+      valid: oneOf('.+', '[a-z0-9+]*'),
+      min_length: oneOf(2, 8),
+      min_distinct_chars: oneOf(2, 3),
+      invalid: words,
+      allow: words,
+      observe_only: oneOf(true, false),
+      links: fc.oneof(
+        fc.dictionary(fc.constantFrom('a', 'b', 'c', '__proto__'), fc.integer({ min: 0, max: 3 })),
+        any,
+      ),
+      owner: oneOf('first', 'last_authenticated', 'none_when_shared'),
+    },
+    { requiredKeys: ['name'] },
+  );
+  const stitching = fc.record(
+    {
+      keys: fc.uniqueArray(key, { selector: ({ name }) => name, minLength: 1, maxLength: 3 }),
+      invalid: words,
+      on_limit: oneOf('demote_incoming', 'replace_oldest'),
+      max_keys_per_profile: oneOf(10),
+      on_max_keys: oneOf('refuse', 'evict_oldest'),
+      logout: listOf('Out'),
+      flag_after_profiles: oneOf(3),
+    },
+    { requiredKeys: ['keys'] },
+  );
+
+  type Fields = Record<string, unknown>;
+  type Section = Fields & { keys: readonly Fields[] };
+
+  /** Without the fields that the problems name. */
+  function mended(section: Section, problems: readonly ConfigProblem[]): Section {
+    const copy = structuredClone(section);
+    for (const { path } of problems) {
+      const [, index, field] = /^stitching\.keys\[(\d+)\]\.(\w+)/.exec(path) ?? [];
+      if (field !== undefined) delete copy.keys[Number(index)]![field];
+      const [, ofSection] = /^stitching\.(\w+)(\[\d+\])?$/.exec(path) ?? [];
+      if (ofSection !== undefined && ofSection !== 'keys') delete copy[ofSection];
+    }
+    return copy;
+  }
+
+  it('is read without a throw, whatever stands for the keys', () => {
+    const section = fc.oneof(
+      any,
+      fc.record({ keys: fc.oneof(any, fc.array(fc.oneof(any, key))), logout: words }),
+    );
+    fc.assert(
+      fc.property(section, (anything) => {
+        const parsed = parseSegmentConfig(JSON.stringify({ segment: 's', stitching: anything }));
+        if (parsed.kind === 'invalid') expect(parsed.problems.length).toBeGreaterThan(0);
+      }),
+      { numRuns: 600 },
+    );
+  });
+
+  it('is taken or refused with places; without the places it is taken, and takes every event', () => {
+    let taken = 0;
+    fc.assert(
+      fc.property(stitching, text, (written, raw) => {
+        let section = written as Section;
+        for (let round = 0; round < 4; round++) {
+          const yaml = JSON.stringify({ segment: 's', stitching: section }, undefined, 1);
+          const parsed = parseSegmentConfig(yaml);
+          if (parsed.kind === 'ok') {
+            const event = { keys: { a: raw, b: raw, c: raw, d: raw } };
+            const { usable, observed, rejected } = keysOf(parsed.config, event);
+            expect(usable.length + observed.length + rejected.length).toBe(4);
+            taken += 1;
+            return;
+          }
+          expect(parsed.problems.length).toBeGreaterThan(0);
+          for (const { line, message } of parsed.problems) {
+            expect(line).toBeLessThanOrEqual(yaml.split('\n').length);
+            expect(message).not.toContain('nameless');
+          }
+          section = mended(section, parsed.problems);
+        }
+        expect(section.keys).toEqual(section.keys.map((one) => ({ ...one, observe_only: true })));
+      }),
+      { numRuns: 600 },
+    );
+    expect(taken).toBeGreaterThan(200);
   });
 });
 

@@ -137,7 +137,7 @@ function checkContradictions({ invalid = [], allow = [] }: RawKey, path: Path, r
 function checkOwner(key: RawKey, path: Path, report: Report): void {
   if (key.owner === undefined || key.observe_only === true || kindOf(key) !== 'person') return;
   const why = key.kind === undefined ? ' (its limit is 1); for another kind say so: kind: contact' : '';
-  report([...path, 'owner'], 'SHAPE', `'owner' is for devices and contacts, '${key.name}' is a person${why}`);
+  report([...path, 'owner'], 'SHAPE', `'owner' is for devices and contacts, and this key is a person${why}`);
 }
 
 /** What tells how a key joins says nothing of one that never does. */
