@@ -24,6 +24,17 @@ export interface CaseEvent {
   readonly flagged?: readonly string[];
   /** It tells nothing at all. */
   readonly silent?: boolean;
+  readonly properties?: Readonly<Record<string, unknown>>;
+  /** Kinds of everything that it tells, each once, by name. */
+  readonly kinds?: readonly string[];
+  /** By hand, in place of an event: keys, as `name:value`, that leave the profile of `of` for one of their own. */
+  readonly split?: { readonly of: string; readonly keys: readonly string[] };
+  /** By hand: the profile of `from` becomes part of that of `into`. */
+  readonly merge?: { readonly from: string; readonly into: string };
+  /** By hand: one key leaves the profile of `of`. */
+  readonly remove?: { readonly of: string; readonly key: string };
+  /** Why what is asked for by hand is not done. */
+  readonly not?: string;
 }
 
 export interface IdentityCase {
@@ -36,14 +47,38 @@ export interface IdentityCase {
   readonly profiles: readonly (readonly string[])[];
   /** Events counted on the profile that a key leads to. */
   readonly views?: Readonly<Record<string, number>>;
+  /** Attributes of the profile that a key leads to; null: it has none of that name. */
+  readonly attributes?: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
+  /** What it takes and the engine may not do yet. */
+  readonly needs?: readonly string[];
+  /** The outcome depends on minutes of log time between events, which a real log does not jump over. */
+  readonly paced?: boolean;
+  /** What is tried are values as they stand: nothing may be put in front of them to tell cases apart. */
+  readonly as_is?: boolean;
 }
+
+/** What the engine does of what cases need: a case that needs more is skipped, and counted. */
+export const FEATURES: readonly string[] = [];
 
 const FOLDER = join(import.meta.dirname, '../identity-cases');
 export const MINUTE_MS = 60_000;
 const DAY_MS = 1440 * MINUTE_MS;
 
-export const ATTRIBUTES = `events: [{ name: viewed, when: 'event.name == "Viewed"' }]
-attributes: [{ name: views, type: counter, total: true, on: viewed }]
+/** One attribute of each rule; an event that has no such property leaves it as it is. */
+export const ATTRIBUTES = `events:
+  - { name: viewed, when: 'event.name == "Viewed"' }
+  - { name: told, when: 'event.name == "Told"' }
+attributes:
+  - { name: views, type: counter, total: true, on: viewed }
+  - { name: spent, type: counter, total: true, on: told, by: event.properties.spent }
+  - { name: best, type: counter, total: true, on: told, by: event.properties.best, merge: max }
+  - { name: own, type: counter, total: true, on: told, by: event.properties.own, merge: survivor }
+  - { name: plan, type: single, on: told, value: event.properties.plan }
+  - { name: source, type: single, on: told, value: event.properties.source, merge: oldest }
+  - { name: group, type: single, on: told, value: event.properties.group, merge: survivor }
+  - { name: lowest, type: single, on: told, value: event.properties.lowest, merge: min }
+  - { name: highest, type: single, on: told, value: event.properties.highest, merge: max }
+  - { name: consent, type: single, on: told, value: event.properties.consent, merge: restrictive }
 `;
 
 /** Stitching by the name of the config. */
@@ -72,23 +107,25 @@ export function timesOf(
 /** What an event is expected to tell, in the form of `toldOf`. */
 export function expectedOf(event: CaseEvent): object {
   const { merges = 0, refused = {}, rejected = {}, evicted = {}, flagged = [] } = event;
-  return { merges, refused, rejected, evicted, flagged };
+  const kinds = event.kinds && { kinds: event.kinds };
+  return { merges, refused, rejected, evicted, flagged, ...kinds };
 }
 
 /** The facts of one event, as cases speak of them. */
-export function toldOf(facts: readonly AuditFact[], evictedNames: Reasons | undefined): object {
+export function toldOf(facts: readonly AuditFact[], event: CaseEvent): object {
   const reasons = (kinds: readonly string[], isFull = false) =>
     Object.fromEntries(
       facts
         .filter(({ kind }) => kinds.includes(kind))
         .map(({ key, reason }) => [isFull ? `${key!.name}:${key!.value}` : key!.name, reason ?? '']),
     );
-  const isFull = Object.keys(evictedNames ?? {}).every((name) => name.includes(':'));
+  const isFull = Object.keys(event.evicted ?? {}).every((name) => name.includes(':'));
   return {
     merges: facts.filter(({ kind }) => kind === 'profiles_merged').length,
     refused: reasons(['link_refused', 'key_demoted']),
     rejected: reasons(['key_rejected']),
     evicted: reasons(['key_evicted'], isFull),
     flagged: facts.filter(({ kind }) => kind === 'key_flagged').map(({ key }) => key!.name),
+    ...(event.kinds && { kinds: [...new Set(facts.map(({ kind }) => kind))].sort() }),
   };
 }

@@ -7,6 +7,7 @@ import {
   ATTRIBUTES,
   caseConfigs,
   expectedOf,
+  FEATURES,
   type IdentityCase,
   identityCases,
   timesOf,
@@ -17,6 +18,7 @@ import { ProfileFold, parseConfig, T0 } from '../profile/harness.ts';
 const CASES_MIN = 80;
 const CASES = identityCases();
 const CONFIGS = caseConfigs();
+const RUN = CASES.filter(({ needs = [] }) => needs.every((need) => FEATURES.includes(need)));
 
 function foldOf({ config }: IdentityCase): ProfileFold {
   const stitching = CONFIGS[config];
@@ -32,7 +34,7 @@ describe('identity cases', () => {
     expect(new Set(CASES.map(({ config }) => config))).toEqual(new Set(Object.keys(CONFIGS)));
   });
 
-  it.each(CASES.map((one) => [`${one.theme} ${one.id}: ${one.why}`, one] as const))('%s', (_, one) => {
+  it.each(RUN.map((one) => [`${one.theme} ${one.id}: ${one.why}`, one] as const))('%s', (_, one) => {
     const fold = foldOf(one);
     const owners = new Map<string, string>();
     one.events.forEach((event, index) => {
@@ -45,7 +47,7 @@ describe('identity cases', () => {
           messageId: event.id ?? `${one.id}-${index}`,
           name: event.name ?? 'Viewed',
           keys: event.keys,
-          properties: {},
+          properties: event.properties ?? {},
           timestampMs: T0 + atMs,
           table: undefined,
         },
@@ -54,7 +56,7 @@ describe('identity cases', () => {
       const sent = fold.envelope(envelope, { nowMs: T0 + comesMs });
       const facts = fold.facts().slice(told);
       const where = `${one.id}, event ${index + 1}`;
-      expect(toldOf(facts, event.evicted), where).toEqual(expectedOf(event));
+      expect(toldOf(facts, event), where).toEqual(expectedOf(event));
       if (event.silent) expect(facts, where).toEqual([]);
       if (sent.kind !== 'applied') throw new Error(`${where}: ${sent.kind}`);
       const { profileId } = JSON.parse(Buffer.from(sent.apply.reply!.body).toString()) as CommitReply;
@@ -65,8 +67,16 @@ describe('identity cases', () => {
       const [name = '', ...value] = key.split(':');
       expect(fold.view(name, value.join(':'), T0).attributes.views, `${one.id}, ${key}`).toBe(count);
     }
+    for (const [key, values] of Object.entries(one.attributes ?? {})) {
+      const [name = '', ...value] = key.split(':');
+      const { attributes } = fold.view(name, value.join(':'), T0);
+      const shown = Object.fromEntries(Object.keys(values).map((each) => [each, attributes[each] ?? null]));
+      expect(shown, `${one.id}, ${key}`).toEqual(values);
+    }
     expect(fold.contradictions()).toEqual([]);
   });
+
+  it.skip(`of ${CASES.length}, ${CASES.length - RUN.length} wait for what the engine does not do yet`, () => {});
 });
 
 /** One letter, one profile: also when it has become part of another since. */
