@@ -54,14 +54,15 @@ export interface Resolution<C> {
 export function resolveKeys<H extends Holder, C extends Candidate<H>>(
   candidates: readonly C[],
   config: SegmentConfig,
-  nowMs: number,
+  /** Event time: windows of limits end there. */
+  atMs: number,
 ): Resolution<C> & { readonly holders: readonly H[] } {
   const [first] = candidates;
   // The usual case: everything on the event belongs to one profile already.
   if (first?.holder && candidates.every((one) => one.holder === first.holder && hasNoRule(one))) {
     return { accepted: candidates, refused: [], moved: [], freed: [], evicted: [], holders: [first.holder] };
   }
-  const making = new Making<H, C>(config, nowMs);
+  const making = new Making<H, C>(config, atMs);
   for (const candidate of candidates) making.consider(candidate);
   return making;
 }
@@ -80,14 +81,14 @@ class Making<H extends Holder, C extends Candidate<H>> implements Resolution<C> 
   readonly evicted: (HeldValue & { reason: 'replaced' | 'max_keys' })[] = [];
   readonly holders: H[] = [];
   readonly #config: SegmentConfig;
-  readonly #nowMs: number;
+  readonly #atMs: number;
   /** Profiles that cannot become one with this one, as one of the event's keys has shown. */
   readonly #opposed = new Map<H, BrokenLimit>();
   #tally = new KeyTally();
 
-  constructor(config: SegmentConfig, nowMs: number) {
+  constructor(config: SegmentConfig, atMs: number) {
     this.#config = config;
-    this.#nowMs = nowMs;
+    this.#atMs = atMs;
   }
 
   consider(candidate: C): void {
@@ -117,7 +118,7 @@ class Making<H extends Holder, C extends Candidate<H>> implements Resolution<C> 
     }
     const grown = this.#grownBy(candidate);
     const opposed = holder && this.#opposed.get(holder);
-    const broken = opposed ?? grown.broken(this.#config, this.#nowMs, this.#tally);
+    const broken = opposed ?? grown.broken(this.#config, this.#atMs, this.#tally);
     // The strongest key is where the event belongs, whatever its profile looks like (limits may have been lowered).
     if (!broken || isFirst || isKnown) this.#accept(candidate, grown);
     else this.#giveWay(candidate, broken);
@@ -143,7 +144,7 @@ class Making<H extends Holder, C extends Candidate<H>> implements Resolution<C> 
       owner === null
         ? onLimit === 'replace_oldest'
         : owner === 'last_authenticated' && this.accepted.some(({ key }) => key.config.kind === 'person');
-    const alone = this.#tally.withValue(name, candidate.key.value, this.#nowMs);
+    const alone = this.#tally.withValue(name, candidate.key.value, this.#atMs);
     if (mayMove && this.#makeRoom(alone, candidate)) {
       if (candidate.holder) this.moved.push(candidate);
       return;
@@ -160,7 +161,7 @@ class Making<H extends Holder, C extends Candidate<H>> implements Resolution<C> 
     const gone: (HeldValue & { reason: 'replaced' | 'max_keys' })[] = [];
     let tally = wanted;
     for (;;) {
-      const broken = tally.broken(this.#config, this.#nowMs, this.#tally);
+      const broken = tally.broken(this.#config, this.#atMs, this.#tally);
       if (!broken) break;
       const isLimit = broken.name !== undefined;
       if (!isLimit && this.#config.stitching.onMaxKeys === 'refuse') return false;
@@ -189,7 +190,7 @@ class Making<H extends Holder, C extends Candidate<H>> implements Resolution<C> 
   #grownBy({ key, holder }: C): KeyTally {
     const grown =
       holder && !this.holders.includes(holder) ? this.#tally.withValues(holder.keys) : this.#tally;
-    return grown.withValue(key.config.name, key.value, this.#nowMs);
+    return grown.withValue(key.config.name, key.value, this.#atMs);
   }
 
   /** The directional limit between two keys that the candidate would break with one that is accepted, in words. */

@@ -89,7 +89,7 @@ function stitch(
   facts: AuditFact[],
 ): EventDecision {
   const { event } = input;
-  const resolved = resolveKeys<Profile, KeyHolder>(candidates, rules.config, event.nowMs);
+  const resolved = resolveKeys<Profile, KeyHolder>(candidates, rules.config, event.atMs);
   const { holders } = resolved;
   const knowing = [...holders, ...knowersOf(resolved.accepted)].find((profile) =>
     hasSeen(profile.seen, event.seenId),

@@ -23,7 +23,7 @@ import { mergeStamps } from './stamps.ts';
 
 type Resolved = Resolution<KeyHolder>;
 
-/** Last use is kept to the minute, so that most events leave the list of keys as it is. */
+/** First and last use are kept to the minute, so that most events leave the list of keys as it is. */
 const USE_PRECISION_MS = 60_000;
 
 /** Links of keys that are to go from a profile and have not been read. */
@@ -94,8 +94,8 @@ function attach(
     });
   }
   const known = profile.keys[name]?.find(({ value }) => value === key.value);
-  if (known) return withUse(profile, name, known, nowMs);
-  const held = { value: key.value, firstSeenMs: nowMs, lastSeenMs: nowMs, source: messageId };
+  if (known) return withUse(profile, name, known, event.atMs);
+  const held = { value: key.value, firstSeenMs: event.atMs, lastSeenMs: event.atMs, source: messageId };
   facts.push({ kind: 'key_attached', profileId: profile.id, key: { name, value: key.value } });
   return { ...profile, keys: { ...profile.keys, [name]: [...(profile.keys[name] ?? []), held] } };
 }
@@ -105,9 +105,15 @@ function atOf(link: Link | null, { atMs, nowMs }: AppliedEvent): number {
   return link?.past ? Math.max(atMs, link.atMs) : nowMs;
 }
 
-function withUse(profile: Profile, name: string, known: HeldKey, nowMs: number): Profile {
-  if (nowMs < known.lastSeenMs + USE_PRECISION_MS) return profile;
-  const used = profile.keys[name]!.map((held) => (held === known ? { ...held, lastSeenMs: nowMs } : held));
+function withUse(profile: Profile, name: string, known: HeldKey, atMs: number): Profile {
+  const isNewer = atMs >= known.lastSeenMs + USE_PRECISION_MS;
+  const isOlder = atMs <= known.firstSeenMs - USE_PRECISION_MS;
+  if (!isNewer && !isOlder) return profile;
+  const firstSeenMs = Math.min(known.firstSeenMs, atMs);
+  const lastSeenMs = Math.max(known.lastSeenMs, atMs);
+  const used = profile.keys[name]!.map((held) =>
+    held === known ? { ...held, firstSeenMs, lastSeenMs } : held,
+  );
   return { ...profile, keys: { ...profile.keys, [name]: used } };
 }
 

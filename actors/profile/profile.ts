@@ -5,9 +5,9 @@ import type { Stamp } from './stamps.ts';
 
 export interface HeldKey {
   readonly value: string;
-  /** Log time of the event that attached it to this profile. */
+  /** Time of the first event of the profile that had it, to the minute. */
   readonly firstSeenMs: number;
-  /** Log time of the last event of the profile that had it. */
+  /** Time of the last one, to the minute. */
   readonly lastSeenMs: number;
   /** Message id of the event that attached it. */
   readonly source: string;

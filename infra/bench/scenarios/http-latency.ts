@@ -7,6 +7,8 @@ const WAIT_RATE = 500;
 const READ_RATE = 1000;
 const CONNECTIONS = 64;
 const PROFILES_MAX = 20_000;
+/** Processes that have run for a while: before that, a good part of the time goes into compiling what they run. */
+const WARM_UP_SECONDS = 12;
 
 export const waitCommit: Scenario = {
   name: 'wait-commit',
@@ -48,7 +50,9 @@ function openLoop(
   return withGateway(context, name, { worker, profiles }, async (gateway) => {
     const ratePerSecond = context.sizes.ratePerSecond ?? rate;
     const job = httpJob(context, gateway, { connections: CONNECTIONS, request, ratePerSecond });
-    const { result, usPerDone } = await gateway.measure({ ...job, workload: { ...job.workload, profiles } });
+    const warmUpSeconds = Math.max(job.warmUpSeconds, WARM_UP_SECONDS);
+    const workload = { ...job.workload, profiles };
+    const { result, usPerDone } = await gateway.measure({ ...job, warmUpSeconds, workload });
     const figures = {
       'requests/s': result.requests / (result.elapsedMs / 1000),
       ...httpFigures(result),
