@@ -111,7 +111,7 @@ class Making<H extends Holder, C extends Candidate<H>> implements Resolution<C> 
       this.#refuse(candidate, 'apart', `profiles ${holder!.id} and ${apart.id} were parted by hand`);
       return;
     }
-    const link = this.#brokenLink(candidate);
+    const link = isKnown ? undefined : this.#brokenLink(candidate);
     if (link !== undefined && !isFirst) {
       this.#refuse(candidate, 'link_limit', link);
       return;

@@ -107,7 +107,7 @@ export function timesOf(
 /** What an event is expected to tell, in the form of `toldOf`. */
 export function expectedOf(event: CaseEvent): object {
   const { merges = 0, refused = {}, rejected = {}, evicted = {}, flagged = [] } = event;
-  const kinds = event.kinds && { kinds: event.kinds };
+  const kinds = event.kinds && { kinds: [...event.kinds].sort() };
   return { merges, refused, rejected, evicted, flagged, ...kinds };
 }
 
