@@ -7,11 +7,13 @@ import type {
   RecordView,
   Reply,
 } from '../../shared/contract/actor.ts';
+import type { CommandReply } from '../../shared/contract/command.ts';
 import type { SegmentConfig } from '../../shared/contract/config/segment-config.ts';
 import type { CommitReply } from '../../shared/contract/event.ts';
 import { recordKeys } from '../../shared/contract/names.ts';
 import type { AuditEntry, AuditFact, AuditKind, DeadLetter } from '../../shared/contract/outbox.ts';
 import { sha256Base64Url } from '../../shared/kernel/hash.ts';
+import { decideCommand } from './commands/decide-command.ts';
 import { decideEvent } from './decide-event.ts';
 import { Draft } from './draft.ts';
 import { decideTimer } from './expire.ts';
@@ -41,7 +43,9 @@ export function createProfileActor(
     deadLetter: (message, reason) => deadLetter(message, reason, config.segment),
     refusal: (message, { code }) => {
       const envelope = readEnvelope(message.payload);
-      if (envelope?.type !== 'event' || envelope.replyTo === undefined) return undefined;
+      if (!envelope || envelope.type === 'timer' || envelope.replyTo === undefined) return undefined;
+      if (envelope.type === 'command')
+        return replyOf(envelope.replyTo, { commandId: envelope.id, profileIds: [], code });
       const { messageId } = envelope.event;
       return replyOf(envelope.replyTo, { messageId, profileId: null, code });
     },
@@ -62,6 +66,14 @@ function decide(message: ActorMessage, parsed: ParsedMessage, view: RecordView, 
     audit(draft, message, rules, fired.facts, parsed.timer.profileId, undefined);
     return draft.apply();
   }
+  if (parsed.kind === 'command') {
+    const decided = decideCommand(draft, parsed.input, rules);
+    if (decided.kind !== 'done') return decided;
+    audit(draft, message, rules, decided.facts, decided.profileId, parsed.input.id);
+    return parsed.replyTo === undefined
+      ? draft.apply()
+      : { ...draft.apply(), reply: replyOf(parsed.replyTo, decided.reply) };
+  }
   const decided = decideEvent(draft, parsed.input, rules);
   if (decided.kind !== 'done') return decided;
   const { messageId } = parsed.input.event;
@@ -71,13 +83,15 @@ function decide(message: ActorMessage, parsed: ParsedMessage, view: RecordView, 
   return { ...apply, reply: replyOf(parsed.replyTo, { messageId, profileId: decided.belongsTo ?? null }) };
 }
 
-function replyOf(to: string, reply: CommitReply): Reply {
+function replyOf(to: string, reply: CommitReply | CommandReply): Reply {
   return { to, body: Buffer.from(JSON.stringify(reply)) };
 }
 
 /** Weightiest first: the kind of an audit entry is that of its first fact in this order. */
 const BY_WEIGHT: readonly AuditKind[] = [
+  'profile_split',
   'profiles_merged',
+  'profile_rebuilt',
   'key_evicted',
   'link_refused',
   'key_demoted',

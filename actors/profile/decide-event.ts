@@ -12,6 +12,7 @@ import { findHolders, type KeyHolder, type Need } from './find-profiles.ts';
 import { endOf, mergeProfiles, newProfile, retire, withExpiry } from './lifecycle.ts';
 import { afterLogout, missingLinksOf, placeKeys, refuse, unreadLinks } from './place-keys.ts';
 import { keyLists, type Profile } from './profile.ts';
+import { noteSince } from './rebuilding.ts';
 import type { Rules } from './rules.ts';
 import { hasSeen } from './seen.ts';
 import { isStamped } from './stamps.ts';
@@ -108,8 +109,11 @@ function stitch(
   const joined = joinHolders(draft, holders, input, rules, facts);
   const stitched = placeKeys(draft, joined, resolved, input, rules, facts);
   const hits = matchKeyEvents(event, rules, facts);
-  const applied = applyEvent(stitched, event, hits, rules, facts);
-  const triggered = runTriggers(applied, event, hits, rules, facts);
+  const applied = noteSince(applyEvent(stitched, event, hits, rules, facts), input.message);
+  // While its attributes are not complete, what they say sets nothing off.
+  const triggered = applied.rebuilding
+    ? { profile: applied, activations: [] }
+    : runTriggers(applied, event, hits, rules, facts);
   for (const activation of triggered.activations) draft.activation(activation);
   const profile = afterLogout(draft, triggered.profile, candidates, event, rules, facts);
   if (profile === undefined) return { kind: 'need', keys: unreadLinks(candidates) };

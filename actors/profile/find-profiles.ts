@@ -36,7 +36,7 @@ function heldBy(
 }
 
 /** The owner that the key had when the event happened, if it has changed since. */
-function pastOwner(link: Link, atMs: number): string | undefined {
+export function pastOwner(link: Link, atMs: number): string | undefined {
   if (!link.past || atMs >= link.atMs) return undefined;
   return link.past.find(({ untilMs }) => atMs < untilMs)?.profileId;
 }

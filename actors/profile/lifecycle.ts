@@ -4,7 +4,9 @@ import { recordKeys } from '../../shared/contract/names.ts';
 import type { Draft } from './draft.ts';
 import { mergeAttributes } from './merge-attributes.ts';
 import {
+  FORMER_MAX,
   type HeldKey,
+  joinLists,
   keyLists,
   MERGED_FROM_MAX,
   OBSERVED_MAX,
@@ -91,16 +93,20 @@ export function mergeProfiles(
   };
 }
 
-function mergeSideLists(a: Profile, b: Profile): Pick<Profile, 'observed' | 'apart'> {
+function mergeSideLists(
+  a: Profile,
+  b: Profile,
+): Pick<Profile, 'observed' | 'apart' | 'rebuilding' | 'former'> {
   const apart = [...(a.apart ?? []), ...(b.apart ?? [])];
-  const names = new Set([...Object.keys(a.observed ?? {}), ...Object.keys(b.observed ?? {})]);
-  const observed = Object.fromEntries(
-    [...names].map((name) => [
-      name,
-      [...new Set([...(b.observed?.[name] ?? []), ...(a.observed?.[name] ?? [])])].slice(-OBSERVED_MAX),
-    ]),
-  );
-  return { ...(apart.length > 0 && { apart }), ...(names.size > 0 && { observed }) };
+  const rebuilding = [...(a.rebuilding ?? []), ...(b.rebuilding ?? [])];
+  const observed = joinLists(b.observed, a.observed, OBSERVED_MAX);
+  const former = joinLists(b.former, a.former, FORMER_MAX);
+  return {
+    ...(apart.length > 0 && { apart }),
+    ...(observed && { observed }),
+    ...(rebuilding.length > 0 && { rebuilding }),
+    ...(former && { former }),
+  };
 }
 
 function mergeKeys(a: Profile['keys'], b: Profile['keys']): Profile['keys'] {

@@ -30,7 +30,7 @@ const REFUSALS: ReadonlySet<unknown> = new Set([
 export function mergeAttributes(
   survivor: Profile['attributes'],
   other: Profile['attributes'],
-  config: SegmentConfig,
+  config: Pick<SegmentConfig, 'attributes'>,
 ): Profile['attributes'] {
   const attributes: Record<string, AttributeState> = { ...survivor };
   const rules = new Map(config.attributes.map((attribute) => [attribute.name, attribute]));
@@ -39,6 +39,13 @@ export function mergeAttributes(
     attributes[name] = mine === undefined ? state : mergeAttribute(mine, state, rules.get(name));
   }
   return attributes;
+}
+
+const ONE_PERSON = { attributes: [] };
+
+/** Two parts of one profile's events, each counted by itself, as all of them counted together: no merge rule applies. */
+export function addAttributes(a: Profile['attributes'], b: Profile['attributes']): Profile['attributes'] {
+  return mergeAttributes(a, b, ONE_PERSON);
 }
 
 function mergeAttribute(

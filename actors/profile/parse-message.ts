@@ -5,13 +5,15 @@ import type { CustomerEvent, LogEnvelope } from '../../shared/contract/event.ts'
 import { recordKeys } from '../../shared/contract/names.ts';
 import { StitchworkError } from '../../shared/kernel/errors.ts';
 import { keysOf } from '../identity/keys.ts';
+import { type CommandInput, isCommandEnvelope } from './commands/parse-command.ts';
 import type { EventInput } from './decide-event.ts';
 import type { TimerMessage } from './expire.ts';
 import { seenIdOf } from './seen.ts';
 
 export type ParsedMessage =
   | { readonly kind: 'event'; readonly input: EventInput; readonly replyTo: string | undefined }
-  | { readonly kind: 'timer'; readonly timer: TimerMessage };
+  | { readonly kind: 'timer'; readonly timer: TimerMessage }
+  | { readonly kind: 'command'; readonly input: CommandInput; readonly replyTo: string | undefined };
 
 /** A sender's clock may be ahead of the log's by this much; what is further ahead counts as that. */
 const FUTURE_MAX_MS = 5 * 60_000;
@@ -36,6 +38,10 @@ export function parseMessage(message: ActorMessage, config: SegmentConfig): Pars
   const envelope = readEnvelope(message.payload);
   if (!envelope) throw new StitchworkError('POISON_MESSAGE', 'the payload is not a known envelope');
   if (envelope.type === 'timer') return { kind: 'timer', timer: envelope };
+  if (envelope.type === 'command') {
+    const { id, by, command, replyTo } = envelope;
+    return { kind: 'command', input: { id, by, command, nowMs: message.nowMs }, replyTo };
+  }
   const { event } = envelope;
   const atMs = Math.min(event.timestampMs ?? message.nowMs, message.nowMs + FUTURE_MAX_MS);
   const keys = keysOf(config, event);
@@ -55,10 +61,10 @@ export function parseMessage(message: ActorMessage, config: SegmentConfig): Pars
 
 function isEnvelope(raw: unknown): raw is LogEnvelope {
   if (!isObject(raw) || raw.v !== 1) return false;
-  if (raw.type === 'event') {
-    const { replyTo } = raw;
-    return (replyTo === undefined || isReplySubject(replyTo)) && isObject(raw.event) && isEvent(raw.event);
-  }
+  const { replyTo } = raw;
+  if (replyTo !== undefined && !isReplySubject(replyTo)) return false;
+  if (raw.type === 'event') return isObject(raw.event) && isEvent(raw.event);
+  if (raw.type === 'command') return isCommandEnvelope(raw);
   if (raw.type !== 'timer') return false;
   return (
     typeof raw.profileId === 'string' && typeof raw.timer === 'string' && Number.isInteger(raw.generation)

@@ -9,8 +9,10 @@ import type { EventInput } from './decide-event.ts';
 import type { Draft } from './draft.ts';
 import type { KeyHolder } from './find-profiles.ts';
 import {
+  FORMER_MAX,
   type HeldKey,
   type HeldKeys,
+  joinLists,
   type KeyLists,
   type Link,
   OBSERVED_MAX,
@@ -142,7 +144,8 @@ export function evict(
   const link = draft.get(linkKey) as Link | null;
   draft.put(linkKey, freedLink(link, profile.id, event, reason === 'shared'));
   facts.push({ kind: 'key_evicted', profileId: profile.id, key: { name, value }, reason });
-  return { ...profile, keys: withoutKey(profile.keys, name, value) };
+  const former = joinLists(profile.former, { [name]: [value] }, FORMER_MAX);
+  return { ...profile, keys: withoutKey(profile.keys, name, value), ...(former && { former }) };
 }
 
 function freedLink(link: Link | null, ownerId: string, event: AppliedEvent, isShared: boolean): Link {
@@ -199,7 +202,8 @@ function knowing(profile: Profile, other: Profile, nowMs: number): Profile {
   return { ...profile, seen: mergeSeen(profile.seen, other.seen, nowMs), ...(stamps && { stamps }) };
 }
 
-function withoutKey(keys: HeldKeys, name: string, value: string): HeldKeys {
+/** The keys without one value. */
+export function withoutKey(keys: HeldKeys, name: string, value: string): HeldKeys {
   const left = (keys[name] ?? []).filter((held) => held.value !== value);
   const { [name]: _, ...others } = keys;
   return left.length === 0 ? others : { ...others, [name]: left };

@@ -1,5 +1,6 @@
 // The states that the profile actor keeps: profiles, redirects of retired ids, links from keys to profiles. All
 // immutable: a reducer returns the same reference when nothing changed.
+import type { Rebuilding } from './rebuilding.ts';
 import type { Seen } from './seen.ts';
 import type { Stamp } from './stamps.ts';
 
@@ -72,6 +73,10 @@ export interface Profile {
   readonly apart?: readonly Apart[];
   /** Messages that were applied without a checkpoint. */
   readonly stamps?: readonly Stamp[];
+  /** Splits of which the attributes of before are still to come. */
+  readonly rebuilding?: readonly Rebuilding[];
+  /** Keys that it lost, the latest last: their events of before are still its own. */
+  readonly former?: KeyLists;
 }
 
 export interface Redirect {
@@ -114,7 +119,7 @@ export const PAST_OWNERS_MAX = 5;
 export const MERGED_FROM_MAX = 100;
 
 /** The values of a profile's keys, by key name. */
-export function keyLists({ keys }: Profile): KeyLists {
+export function keyLists({ keys }: Pick<Profile, 'keys'>): KeyLists {
   return Object.fromEntries(
     Object.entries(keys).map(([name, held]) => [name, held.map(({ value }) => value)]),
   );
@@ -127,3 +132,17 @@ export function holdsKey(profile: Profile, name: string, value: string): boolean
 
 /** Values of an observed key that a profile remembers. */
 export const OBSERVED_MAX = 20;
+
+/** Values of a key that a profile remembers to have lost. */
+export const FORMER_MAX = 50;
+
+/** Both lists by name, each value once, the last `max` of each. */
+export function joinLists(a: KeyLists = {}, b: KeyLists = {}, max: number): KeyLists | undefined {
+  const names = [...new Set([...Object.keys(a), ...Object.keys(b)])];
+  if (names.length === 0) return undefined;
+  const both = names.map((name) => [
+    name,
+    [...new Set([...(a[name] ?? []), ...(b[name] ?? [])])].slice(-max),
+  ]);
+  return Object.fromEntries(both) as KeyLists;
+}

@@ -11,6 +11,7 @@ import type {
   Redirect,
   TimerState,
 } from './profile.ts';
+import type { Rebuilding } from './rebuilding.ts';
 import { decodeSeen, encodeSeen } from './seen.ts';
 import type { Stamp } from './stamps.ts';
 
@@ -112,6 +113,8 @@ function profileRow(profile: Profile): Row {
     profile.stamps ? stampsRow(profile.stamps) : null,
     profile.observed ?? null,
     profile.apart ?? null,
+    profile.rebuilding ?? null,
+    profile.former ?? null,
   ];
 }
 
@@ -133,13 +136,15 @@ function profileOf(row: Row, version: number): Profile {
     configVersion: row[13] as number,
   };
   const stamps = row[15] as readonly number[] | null | undefined;
-  if (row[14] !== true && !stamps && !row[16] && !row[17]) return state;
+  if (row[14] !== true && !stamps && !row[16] && !row[17] && !row[18] && !row[19]) return state;
   return {
     ...state,
     ...(row[14] === true && { ending: true }),
     ...(stamps && stamps.length > 0 && { stamps: stampsOf(stamps) }),
     ...(row[16] ? { observed: row[16] as KeyLists } : {}),
     ...(row[17] ? { apart: row[17] as readonly Apart[] } : {}),
+    ...(row[18] ? { rebuilding: row[18] as readonly Rebuilding[] } : {}),
+    ...(row[19] ? { former: row[19] as KeyLists } : {}),
   };
 }
 

@@ -1,4 +1,5 @@
 // A customer event: an immutable fact received from outside, as it stands in the event log.
+import type { IdentityCommand } from './command.ts';
 
 export const EVENT_LIMITS = {
   eventsPerRequest: 500,
@@ -47,4 +48,17 @@ export type LogEnvelope =
       readonly timer: string;
       readonly generation: number;
       readonly dueMs: number;
+    }
+  /** A command to the identity of profiles. */
+  | {
+      readonly v: 1;
+      readonly type: 'command';
+      readonly command: IdentityCommand;
+      /** Of a split also the id under which it is filled. */
+      readonly id: string;
+      /** Who asked for it, as far as they say. */
+      readonly by: string;
+      /** When, ISO 8601. */
+      readonly at: string;
+      readonly replyTo?: string | undefined;
     };

@@ -78,6 +78,9 @@ export const recordKeys = {
     `f.${shard}.${profileId}.${timer}.${generation}`,
   /** What the housekeeper purged, written before it purges. */
   purge: 'h.purge',
+  /** A split or merge by hand that was asked for, and the list of those that are not finished. Written by gateways. */
+  job: (id: string) => `j.job.${id}`,
+  openJobs: 'j.open',
   /** Which target streams the outbox was copied to, and what was purged after copying. */
   copies: 'h.copies',
 } as const;

@@ -11,6 +11,7 @@ export const AUDIT_KINDS = [
   'key_evicted',
   'key_flagged',
   'profile_split',
+  'profile_rebuilt',
   'profile_erased',
   'profile_expired',
   'audience_entered',

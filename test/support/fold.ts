@@ -87,6 +87,11 @@ export class Fold {
     return this.payload(alarm.value, { nowMs, source: 'timer' });
   }
 
+  /** Applies a message of a log that the caller keeps. */
+  apply(message: ActorMessage): Sent {
+    return this.#apply(message);
+  }
+
   bodies(prefix: string): readonly unknown[] {
     return this.outbox.filter(({ key }) => key.startsWith(prefix)).map(({ body }) => body);
   }

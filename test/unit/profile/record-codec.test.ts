@@ -61,6 +61,17 @@ const FULL: Profile = {
     { shard: 0, sequence: 7, hash: 4_294_967_295 },
     { shard: 63, sequence: 9_007_199_254_740_991, hash: 0 },
   ],
+  rebuilding: [
+    {
+      splitId: 's-1',
+      profileId: ID,
+      sinceMs: T0,
+      keys: { email: ['ann@x'], device: ['d0'] },
+      after: { 3: 17, 63: 9_007_199_254_740_991 },
+      early: [[3, 18]],
+    },
+  ],
+  former: { device: ['d0'] },
 };
 
 const FULL_REDIRECT: Redirect = { ...REDIRECT, was: { createdAtMs: T0, keys: { device: ['d1'] } } };

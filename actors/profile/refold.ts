@@ -1,0 +1,125 @@
+// Counts anew what the events of a profile come to, as the second half of a split: its events of before the split, in the
+// order of the log, over an empty profile, with the config of now. Pure: it is fed messages and records.
+import type { ActorMessage } from '../../shared/contract/actor.ts';
+import type { SplitFillCommand } from '../../shared/contract/command.ts';
+import { recordKeys } from '../../shared/contract/names.ts';
+import type { AuditFact } from '../../shared/contract/outbox.ts';
+import { keysOf } from '../identity/keys.ts';
+import { applyEvent, matchKeyEvents } from './apply-event.ts';
+import type { EventInput } from './decide-event.ts';
+import { pastOwner } from './find-profiles.ts';
+import { newProfile } from './lifecycle.ts';
+import { parseMessage, readEnvelope } from './parse-message.ts';
+import { joinLists, type KeyLists, type Link, OBSERVED_MAX, type Profile } from './profile.ts';
+import { isBefore, type Rebuilding } from './rebuilding.ts';
+import type { Rules } from './rules.ts';
+import { runTriggers } from './triggers.ts';
+
+/** One side of a split. */
+export interface RefoldSide {
+  /** As it is when every message to be read is applied. */
+  readonly profile: Profile;
+  readonly rebuilding: Rebuilding;
+}
+
+/** Record keys of the links that say whose the events of a side are. */
+export function linksOfSide({ rebuilding }: RefoldSide): readonly string[] {
+  return Object.entries(rebuilding.keys).flatMap(([name, values]) =>
+    values.map((value) => recordKeys.link(name, value)),
+  );
+}
+
+/** Profile ids that a link names: whoever reads has to find out whom they stand for now. */
+export function idsOfLink(link: Link): readonly string[] {
+  return [link.profileId, ...(link.past ?? []).map(({ profileId }) => profileId)].flatMap((id) => id ?? []);
+}
+
+/**
+ * Before the first event that gave a profile a key, the key may have been of a profile that has come to its end: no
+ * nearer to it than this share of the shortest retention. Nearer events of other shards were only applied later.
+ */
+const EARLIER_SHARE = 0.5;
+
+export class Refold {
+  readonly #side: RefoldSide;
+  readonly #rules: Rules;
+  readonly #links: ReadonlyMap<string, Link | null>;
+  readonly #living: ReadonlyMap<string, string>;
+  readonly #candidates: ReadonlySet<string>;
+  readonly #notBefore: ReadonlyMap<string, number>;
+  readonly #counted = new Set<string>();
+  readonly #facts: AuditFact[] = [];
+  #folded: Profile;
+  #observed: KeyLists | undefined;
+
+  /** `links`: of `linksOfSide`. `living`: the profile that each id of theirs stands for now. */
+  constructor(
+    side: RefoldSide,
+    rules: Rules,
+    links: ReadonlyMap<string, Link | null>,
+    living: ReadonlyMap<string, string>,
+  ) {
+    this.#side = side;
+    this.#rules = rules;
+    this.#links = links;
+    this.#living = living;
+    this.#candidates = new Set(linksOfSide(side));
+    this.#notBefore = beginnings(side, rules);
+    const { profile, rebuilding } = side;
+    this.#folded = { ...newProfile(profile.id, rebuilding.sinceMs, rules.configVersion), keys: profile.keys };
+  }
+
+  /** Counts a message if it is an event of this side that was applied before the split. In log order. */
+  consider(message: ActorMessage): void {
+    const envelope = readEnvelope(message.payload);
+    if (envelope?.type !== 'event') return;
+    const [strongest] = keysOf(this.#rules.config, envelope.event).usable;
+    if (!strongest) return;
+    const linkKey = recordKeys.link(strongest.config.name, strongest.value);
+    if (!this.#candidates.has(linkKey)) return;
+    if (message.nowMs < (this.#notBefore.get(linkKey) ?? 0)) return;
+    if (!isBefore(this.#side.rebuilding, message)) return;
+    const parsed = parseMessage(message, this.#rules.config);
+    if (parsed.kind === 'event' && this.#isOurs(linkKey, parsed.input)) this.#count(parsed.input);
+  }
+
+  /** What there is to fill in. */
+  result(): Pick<SplitFillCommand, 'attributes' | 'fired' | 'observed' | 'events'> {
+    const { attributes, fired } = this.#folded;
+    return { attributes, fired, observed: this.#observed ?? {}, events: this.#counted.size };
+  }
+
+  /** Whether the key was this profile's when the event happened. */
+  #isOurs(linkKey: string, { event }: EventInput): boolean {
+    const link = this.#links.get(linkKey);
+    if (!link) return false;
+    const owner = pastOwner(link, event.atMs) ?? link.profileId;
+    return owner !== null && this.#living.get(owner) === this.#side.profile.id;
+  }
+
+  #count({ event, keys }: EventInput): void {
+    if (this.#counted.has(event.messageId)) return;
+    this.#counted.add(event.messageId);
+    this.#facts.length = 0;
+    const hits = matchKeyEvents(event, this.#rules, this.#facts);
+    const applied = applyEvent(this.#folded, event, hits, this.#rules, this.#facts);
+    // What it would set off has been set off; only the marks of what fires once are wanted.
+    this.#folded = runTriggers(applied, event, hits, this.#rules, this.#facts).profile;
+    for (const { config, value } of keys.observed)
+      this.#observed = joinLists(this.#observed, { [config.name]: [value] }, OBSERVED_MAX);
+  }
+}
+
+/** Log time from which on events of a key count. Keys that the profile has lost: from its own beginning on. */
+function beginnings({ profile, rebuilding }: RefoldSide, { config }: Rules): ReadonlyMap<string, number> {
+  const { anonymousMs, knownMs } = config.stitching.retention;
+  const shortest = Math.min(anonymousMs ?? Number.POSITIVE_INFINITY, knownMs ?? Number.POSITIVE_INFINITY);
+  const marginMs = shortest * EARLIER_SHARE;
+  const entries = Object.entries(rebuilding.keys).flatMap(([name, values]) =>
+    values.map((value): [string, number] => {
+      const held = profile.keys[name]?.find((key) => key.value === value);
+      return [recordKeys.link(name, value), (held?.firstSeenMs ?? rebuilding.sinceMs) - marginMs];
+    }),
+  );
+  return new Map(entries);
+}
