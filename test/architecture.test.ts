@@ -15,6 +15,7 @@ const ZONES = {
   nats: 'shared/nats/',
   settings: 'shared/settings.ts',
   profile: 'actors/profile/',
+  attributes: 'actors/attributes/',
   identity: 'actors/identity/',
   runtime: 'actors/runtime/',
   activation: 'actors/activation/',
@@ -24,7 +25,7 @@ const ZONES = {
 } as const;
 type Zone = keyof typeof ZONES;
 
-const DOMAIN: readonly Zone[] = ['profile', 'identity'];
+const DOMAIN: readonly Zone[] = ['profile', 'identity', 'attributes'];
 /** Who may import whom; every zone may import itself. */
 const MAY_IMPORT: Readonly<Record<Zone, readonly Zone[]>> = {
   kernel: [],
@@ -32,7 +33,8 @@ const MAY_IMPORT: Readonly<Record<Zone, readonly Zone[]>> = {
   ports: ['kernel', 'contract'],
   nats: ['kernel', 'contract', 'ports'],
   settings: ['kernel', 'contract'],
-  profile: ['kernel', 'contract', 'identity'],
+  profile: ['kernel', 'contract', 'identity', 'attributes'],
+  attributes: ['kernel', 'contract', 'profile'],
   identity: ['kernel', 'contract', 'profile'],
   runtime: ['kernel', 'contract', 'ports'],
   activation: ['kernel', 'contract', 'ports', ...DOMAIN],

@@ -13,6 +13,7 @@ import type { CommitReply } from '../../shared/contract/event.ts';
 import { recordKeys } from '../../shared/contract/names.ts';
 import type { AuditEntry, AuditFact, AuditKind, DeadLetter } from '../../shared/contract/outbox.ts';
 import { sha256Base64Url } from '../../shared/kernel/hash.ts';
+import { settleMembers } from './audiences.ts';
 import { decideCommand } from './commands/decide-command.ts';
 import { decideEvent } from './decide-event.ts';
 import { Draft } from './draft.ts';
@@ -63,13 +64,19 @@ function decide(message: ActorMessage, parsed: ParsedMessage, view: RecordView, 
   if (parsed.kind === 'timer') {
     const fired = decideTimer(draft, parsed.timer, message.nowMs, rules);
     if (fired.kind !== 'done') return fired;
-    audit(draft, message, rules, fired.facts, parsed.timer.profileId, undefined);
+    const facts = [...fired.facts];
+    const need = settleMembers(draft, message.shard, facts);
+    if (need) return need;
+    audit(draft, message, rules, facts, parsed.timer.profileId, undefined);
     return draft.apply();
   }
   if (parsed.kind === 'command') {
     const decided = decideCommand(draft, parsed.input, rules);
     if (decided.kind !== 'done') return decided;
-    audit(draft, message, rules, decided.facts, decided.profileId, parsed.input.id);
+    const facts = [...decided.facts];
+    const need = settleMembers(draft, message.shard, facts);
+    if (need) return need;
+    audit(draft, message, rules, facts, decided.profileId, parsed.input.id);
     return parsed.replyTo === undefined
       ? draft.apply()
       : { ...draft.apply(), reply: replyOf(parsed.replyTo, decided.reply) };
@@ -77,7 +84,10 @@ function decide(message: ActorMessage, parsed: ParsedMessage, view: RecordView, 
   const decided = decideEvent(draft, parsed.input, rules);
   if (decided.kind !== 'done') return decided;
   const { messageId } = parsed.input.event;
-  audit(draft, message, rules, decided.facts, decided.profileId, messageId);
+  const facts = [...decided.facts];
+  const need = settleMembers(draft, message.shard, facts);
+  if (need) return need;
+  audit(draft, message, rules, facts, decided.profileId, messageId);
   const apply = draft.apply(decided.profileId);
   if (parsed.replyTo === undefined) return apply;
   return { ...apply, reply: replyOf(parsed.replyTo, { messageId, profileId: decided.belongsTo ?? null }) };
@@ -98,6 +108,8 @@ const BY_WEIGHT: readonly AuditKind[] = [
   'profile_expired',
   'profile_added',
   'key_attached',
+  'audience_entered',
+  'audience_left',
   'key_rejected',
   'key_flagged',
   'condition_failed',

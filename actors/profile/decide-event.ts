@@ -6,17 +6,18 @@ import { uuidV7From } from '../../shared/kernel/hash.ts';
 import type { EventKeys, RejectedKey } from '../identity/keys.ts';
 import { resolveKeys, survivorOf } from '../identity/resolve.ts';
 import { type AppliedEvent, applyEvent, matchKeyEvents } from './apply-event.ts';
+import { evaluateAudiences, isAudienceTimerDue, withTimers } from './audiences.ts';
 import type { Draft } from './draft.ts';
 import { expireProfile } from './expire.ts';
 import { findHolders, type KeyHolder, type Need } from './find-profiles.ts';
-import { endOf, mergeProfiles, newProfile, retire, withExpiry } from './lifecycle.ts';
+import { endOf, mergeProfiles, newProfile, retire } from './lifecycle.ts';
 import { afterLogout, missingLinksOf, placeKeys, refuse, unreadLinks } from './place-keys.ts';
 import { keyLists, type Profile } from './profile.ts';
 import { noteSince } from './rebuilding.ts';
 import type { Rules } from './rules.ts';
 import { hasSeen } from './seen.ts';
 import { isStamped } from './stamps.ts';
-import { runTriggers } from './triggers.ts';
+import { runAudienceTriggers, runTriggers } from './triggers.ts';
 
 export interface EventInput {
   readonly message: ActorMessage;
@@ -106,19 +107,51 @@ function stitch(
     refuse(draft, resolved, undefined, event, rules, facts);
     return { kind: 'done', profileId: undefined, belongsTo: undefined, facts };
   }
-  const joined = joinHolders(draft, holders, input, rules, facts);
+  const joined = byTheClock(draft, joinHolders(draft, holders, input, rules, facts), input, rules, facts);
   const stitched = placeKeys(draft, joined, resolved, input, rules, facts);
-  const hits = matchKeyEvents(event, rules, facts);
-  const applied = noteSince(applyEvent(stitched, event, hits, rules, facts), input.message);
-  // While its attributes are not complete, what they say sets nothing off.
-  const triggered = applied.rebuilding
-    ? { profile: applied, activations: [] }
-    : runTriggers(applied, event, hits, rules, facts);
-  for (const activation of triggered.activations) draft.activation(activation);
-  const profile = afterLogout(draft, triggered.profile, candidates, event, rules, facts);
+  const triggered = react(draft, stitched, holders, input, rules, facts);
+  const profile = afterLogout(draft, triggered, candidates, event, rules, facts);
   if (profile === undefined) return { kind: 'need', keys: unreadLinks(candidates) };
-  draft.put(recordKeys.profile(profile.id), withExpiry(profile, rules.config, draft));
+  draft.put(recordKeys.profile(profile.id), withTimers(profile, rules, event.nowMs, draft));
   return { kind: 'done', profileId: profile.id, belongsTo: profile.id, facts };
+}
+
+/** What time alone has changed before the event happens to it. */
+function byTheClock(
+  draft: Draft,
+  profile: Profile,
+  { event }: EventInput,
+  rules: Rules,
+  facts: AuditFact[],
+): Profile {
+  if (!isAudienceTimerDue(profile, event.nowMs)) return profile;
+  const looked = evaluateAudiences(profile, undefined, event.nowMs, rules, facts);
+  const cause = { id: `${event.messageId}:before`, nowMs: event.nowMs };
+  const triggered = runAudienceTriggers(looked.profile, looked.changes, cause, rules, facts);
+  for (const activation of triggered.activations) draft.activation(activation);
+  return triggered.profile;
+}
+
+/** The event counted, and what it sets off. */
+function react(
+  draft: Draft,
+  stitched: Profile,
+  holders: readonly Profile[],
+  { event, message }: EventInput,
+  rules: Rules,
+  facts: AuditFact[],
+): Profile {
+  const hits = matchKeyEvents(event, rules, facts);
+  const applied = noteSince(applyEvent(stitched, event, hits, rules, facts), message);
+  // While its attributes are not complete, what they say sets nothing off.
+  if (applied.rebuilding) return applied;
+  const before = holders.length === 1 ? holders[0] : undefined;
+  const looked = evaluateAudiences(applied, before, event.nowMs, rules, facts);
+  const byEvent = runTriggers(looked.profile, event, hits, rules, facts);
+  const cause = { id: event.messageId, nowMs: event.nowMs };
+  const byAudience = runAudienceTriggers(byEvent.profile, looked.changes, cause, rules, facts);
+  for (const activation of [...byEvent.activations, ...byAudience.activations]) draft.activation(activation);
+  return byAudience.profile;
 }
 
 /** Who holds the keys, and who else knows what was applied. */

@@ -1,10 +1,17 @@
 // What one message changes, gathered while it is decided: record states, guards, outbox and alarms.
 import type { AlarmChange, Apply, OutboxEntry, RecordView } from '../../shared/contract/actor.ts';
 import type { LogEnvelope } from '../../shared/contract/event.ts';
-import { recordKeys } from '../../shared/contract/names.ts';
+import { profileIdOf, recordKeys } from '../../shared/contract/names.ts';
 import type { Activation, AuditEntry } from '../../shared/contract/outbox.ts';
 import { shardOf } from '../../shared/contract/routing.ts';
+import type { Profile, Redirect } from './profile.ts';
 import type { RecordState } from './record-codec.ts';
+
+export interface ProfileChange {
+  readonly id: string;
+  readonly before: Profile | Redirect | null;
+  readonly after: Profile | Redirect | null;
+}
 
 export class Draft {
   readonly #view: RecordView;
@@ -28,6 +35,18 @@ export class Draft {
 
   put(key: string, state: RecordState | null): void {
     this.#writes.set(key, state);
+  }
+
+  /** Profiles that this message writes, as they were stored and as they will be. */
+  profileChanges(): readonly ProfileChange[] {
+    const changes: ProfileChange[] = [];
+    for (const [key, after] of this.#writes) {
+      const id = profileIdOf(key);
+      if (id === undefined) continue;
+      const before = (this.#view.get(key) ?? null) as ProfileChange['before'];
+      changes.push({ id, before, after: after as ProfileChange['after'] });
+    }
+    return changes;
   }
 
   /** The decision relied on this record without changing it. */

@@ -2,11 +2,13 @@
 
 import { recordKeys } from '../../shared/contract/names.ts';
 import type { AuditFact } from '../../shared/contract/outbox.ts';
+import { AUDIENCE_TIMER, evaluateAudiences, withoutAudienceTimer, withTimers } from './audiences.ts';
 import type { Draft } from './draft.ts';
 import { chase, linkKeysOf, missingLinks, type Need } from './find-profiles.ts';
 import { EXPIRE_TIMER, endOf, REDIRECT_TIMER, rearmExpiry } from './lifecycle.ts';
 import type { HeldKey, Link, Profile, Redirect } from './profile.ts';
 import type { Rules } from './rules.ts';
+import { runAudienceTriggers } from './triggers.ts';
 
 /** Links removed by one commit: a profile with more ends in several, each leaving a smaller profile. */
 const LINKS_PER_COMMIT = 400;
@@ -84,7 +86,31 @@ export function decideTimer(
     if (state.timers[EXPIRE_TIMER]?.generation === timer.generation)
       return expiryDue(draft, state, nowMs, rules);
   }
+  if (state?.kind === 'profile' && timer.timer === AUDIENCE_TIMER) {
+    if (state.configVersion > rules.configVersion) {
+      return { kind: 'wait', reason: `config version ${state.configVersion} is in use already` };
+    }
+    if (state.timers[AUDIENCE_TIMER]?.generation === timer.generation)
+      return audiencesDue(draft, state, timer, nowMs, rules);
+  }
   return { kind: 'done', facts: [] };
+}
+
+/** Time has passed: memberships are looked at, and the clock is set for the next change. */
+function audiencesDue(
+  draft: Draft,
+  profile: Profile,
+  { generation }: TimerMessage,
+  nowMs: number,
+  rules: Rules,
+): Done {
+  const facts: AuditFact[] = [];
+  const looked = evaluateAudiences(withoutAudienceTimer(profile), undefined, nowMs, rules, facts);
+  const cause = { id: `timer:${profile.id}:${AUDIENCE_TIMER}:${generation}`, nowMs };
+  const triggered = runAudienceTriggers(looked.profile, looked.changes, cause, rules, facts);
+  for (const activation of triggered.activations) draft.activation(activation);
+  draft.put(recordKeys.profile(profile.id), withTimers(triggered.profile, rules, nowMs, draft));
+  return { kind: 'done', facts };
 }
 
 function expiryDue(draft: Draft, profile: Profile, nowMs: number, rules: Rules): Done | Need {

@@ -1,8 +1,8 @@
 // Birth, merging and end of profiles. A profile's timers stand in its record; the alarm clocks outside only wake it.
 import type { SegmentConfig } from '../../shared/contract/config/segment-config.ts';
 import { recordKeys } from '../../shared/contract/names.ts';
+import { joinAttributes } from '../attributes/kinds.ts';
 import type { Draft } from './draft.ts';
-import { mergeAttributes } from './merge-attributes.ts';
 import {
   FORMER_MAX,
   type HeldKey,
@@ -81,7 +81,7 @@ export function mergeProfiles(
     updatedAtMs: Math.max(survivor.updatedAtMs, other.updatedAtMs),
     lastEventAtMs: Math.max(survivor.lastEventAtMs, other.lastEventAtMs),
     keys: mergeKeys(survivor.keys, other.keys),
-    attributes: mergeAttributes(survivor.attributes, other.attributes, config),
+    attributes: joinAttributes(survivor.attributes, other.attributes, config, 'profiles'),
     seen: mergeSeen(survivor.seen, other.seen, nowMs),
     generation: Math.max(survivor.generation, other.generation),
     fired: { ...other.fired, ...survivor.fired },
@@ -96,7 +96,7 @@ export function mergeProfiles(
 function mergeSideLists(
   a: Profile,
   b: Profile,
-): Pick<Profile, 'observed' | 'apart' | 'rebuilding' | 'former'> {
+): Pick<Profile, 'observed' | 'apart' | 'rebuilding' | 'former' | 'audiences'> {
   const apart = [...(a.apart ?? []), ...(b.apart ?? [])];
   const rebuilding = [...(a.rebuilding ?? []), ...(b.rebuilding ?? [])];
   const observed = joinLists(b.observed, a.observed, OBSERVED_MAX);
@@ -106,7 +106,18 @@ function mergeSideLists(
     ...(observed && { observed }),
     ...(rebuilding.length > 0 && { rebuilding }),
     ...(former && { former }),
+    ...((a.audiences || b.audiences) && { audiences: mergeMemberships(a.audiences, b.audiences) }),
   };
+}
+
+/** Members of an audience since the earlier of both. */
+function mergeMemberships(
+  a: Profile['audiences'] = {},
+  b: Profile['audiences'] = {},
+): NonNullable<Profile['audiences']> {
+  const both: Record<string, number> = { ...a };
+  for (const [name, sinceMs] of Object.entries(b)) both[name] = Math.min(sinceMs, both[name] ?? sinceMs);
+  return both;
 }
 
 function mergeKeys(a: Profile['keys'], b: Profile['keys']): Profile['keys'] {

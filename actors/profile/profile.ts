@@ -1,5 +1,7 @@
 // The states that the profile actor keeps: profiles, redirects of retired ids, links from keys to profiles. All
 // immutable: a reducer returns the same reference when nothing changed.
+
+import type { AttributeState } from '../attributes/states.ts';
 import type { Rebuilding } from './rebuilding.ts';
 import type { Seen } from './seen.ts';
 import type { Stamp } from './stamps.ts';
@@ -26,24 +28,6 @@ export interface Apart {
   readonly atMs: number;
 }
 
-export interface SingleState {
-  readonly kind: 'single';
-  readonly value: unknown;
-  /** Event time, and message id to break ties. */
-  readonly atMs: number;
-  readonly messageId: string;
-}
-
-/** Sums in micro-units (10^-6), so that they are exact and do not depend on the order of addition. */
-export interface CounterState {
-  readonly kind: 'counter';
-  readonly total: number;
-  /** By window name: [bucket number, sum] in bucket order. */
-  readonly windows: Readonly<Record<string, readonly (readonly [number, number])[]>>;
-}
-
-export type AttributeState = SingleState | CounterState;
-
 export interface TimerState {
   readonly dueMs: number;
   readonly generation: number;
@@ -61,6 +45,8 @@ export interface Profile {
   readonly attributes: Readonly<Record<string, AttributeState>>;
   readonly seen: Seen;
   readonly timers: Readonly<Record<string, TimerState>>;
+  /** Audiences that it is in, by name, with the log time since which it is. */
+  readonly audiences?: Readonly<Record<string, number>>;
   /** Of the newest timer: never used twice. */
   readonly generation: number;
   /** Triggers with `once` that have fired, with the log time. */
@@ -145,4 +131,11 @@ export function joinLists(a: KeyLists = {}, b: KeyLists = {}, max: number): KeyL
     [...new Set([...(a[name] ?? []), ...(b[name] ?? [])])].slice(-max),
   ]);
   return Object.fromEntries(both) as KeyLists;
+}
+
+/** How many of the profiles that a shard has decided about are in each audience. Summed over shards: its size. */
+export interface Members {
+  readonly kind: 'members';
+  /** By audience: the number, and some ids, the newest last. */
+  readonly audiences: Readonly<Record<string, readonly [count: number, ...sample: readonly string[]]>>;
 }

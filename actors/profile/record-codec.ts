@@ -2,11 +2,11 @@
 // begins with the version, before that an object. A stored record of any older version is brought up to date when it is
 // read; a test has a fixture of each.
 import { Packr } from 'msgpackr';
-import type { HeldKey, Link, Profile, Redirect } from './profile.ts';
+import type { HeldKey, Link, Members, Profile, Redirect } from './profile.ts';
 import { decodeSeen } from './seen.ts';
 import { fromRow, toRow } from './stored-forms.ts';
 
-export type RecordState = Profile | Redirect | Link;
+export type RecordState = Profile | Redirect | Link | Members;
 
 export const RECORD_VERSION = 4;
 /** The oldest version that is a row. */

@@ -4,15 +4,19 @@ import type {
   SegmentConfig,
   TriggerConfig,
 } from '../../shared/contract/config/segment-config.ts';
-import { compileExpression, type Expression, requiredEventName } from '../../shared/contract/expression.ts';
-import { compileTemplate, type Template } from '../../shared/contract/template.ts';
+import {
+  type Expression,
+  namedFields,
+  namesRoot,
+  requiredEventName,
+  usesWhole,
+} from '../../shared/contract/expression.ts';
+import { compileTemplate, expressionsOf, type Template } from '../../shared/contract/template.ts';
 import { invariant } from '../../shared/kernel/assert.ts';
-
-export interface AttributeRule {
-  readonly config: AttributeConfig;
-  /** The value, or the increment; undefined: 1. */
-  readonly expression: Expression | undefined;
-}
+import { expressionOf } from '../attributes/evaluate.ts';
+import type { Step } from '../attributes/kind.ts';
+import { stepsOf } from '../attributes/kinds.ts';
+import { ownersOf, withSourcesOf } from '../attributes/view.ts';
 
 export interface TriggerRule {
   readonly config: TriggerConfig;
@@ -32,17 +36,36 @@ export interface Rules {
   readonly shards: number;
   /** Key events that an event of this name can be; those whose condition names no event name are in every list. */
   readonly eventsNamed: (eventName: string) => readonly KeyEventRule[];
-  readonly attributes: ReadonlyMap<string, readonly AttributeRule[]>;
+  /** What every event does to attributes, and what key events do. */
+  readonly everyEvent: readonly Step[];
+  readonly steps: ReadonlyMap<string, readonly Step[]>;
+  /** By key event. */
   readonly triggers: ReadonlyMap<string, readonly TriggerRule[]>;
+  /** By audience. */
+  readonly onEntered: ReadonlyMap<string, readonly TriggerRule[]>;
+  readonly onLeft: ReadonlyMap<string, readonly TriggerRule[]>;
+  /** Values of the profile that triggers and their payloads name; undefined: perhaps any. */
+  readonly triggerNames: ReadonlySet<string> | undefined;
+  readonly audiences: readonly AudienceRule[];
+  /** Values of the profile that audiences name, with what those are computed of. */
+  readonly audienceNames: ReadonlySet<string>;
+  /** Whether the clock alone may change the outcome of one. */
+  readonly audiencesByClock: boolean;
+}
+
+export interface AudienceRule {
+  readonly name: string;
+  readonly when: Expression;
+  /** Attributes that it depends on. */
+  readonly attributes: ReadonlySet<string>;
+  /** It may depend on more than attributes. */
+  readonly always: boolean;
 }
 
 /** The config must have been parsed: what does not compile here is a bug. */
 export function compileRules(config: SegmentConfig, configVersion: number, shards: number): Rules {
   const payloads = new Map(config.activations.map(({ name, payload }) => [name, templateOf(payload)]));
-  const attributes = config.attributes.map((attribute): AttributeRule => {
-    const source = attribute.type === 'single' ? attribute.value : attribute.by;
-    return { config: attribute, expression: source === null ? undefined : expressionOf(source) };
-  });
+  const steps = stepsOf(config);
   const triggers = config.triggers.map((trigger): TriggerRule => {
     const payload = payloads.get(trigger.activate);
     invariant(payload, `trigger ${trigger.name} activates ${trigger.activate}, which is not declared`);
@@ -53,9 +76,54 @@ export function compileRules(config: SegmentConfig, configVersion: number, shard
     configVersion,
     shards,
     eventsNamed: eventsByName(config),
-    attributes: groupByEvent(attributes),
-    triggers: groupByEvent(triggers),
+    everyEvent: steps.filter(({ on }) => on === null),
+    steps: groupBy(steps, ({ on }) => on),
+    triggers: groupBy(triggers, ({ config: { on } }) => ('event' in on ? on.event : null)),
+    onEntered: groupBy(triggers, ({ config: { on } }) => ('entered' in on ? on.entered : null)),
+    onLeft: groupBy(triggers, ({ config: { on } }) => ('left' in on ? on.left : null)),
+    triggerNames: namesIn(triggerSources(config)),
+    ...audienceRules(config),
   };
+}
+
+function triggerSources({ triggers, activations }: SegmentConfig): readonly string[] {
+  const payloads = activations.flatMap(({ payload }) => expressionsOf(payload));
+  return [...triggers.flatMap(({ when }) => when ?? []), ...payloads];
+}
+
+/** What expressions name of the profile; undefined when that cannot be told. */
+function namesIn(sources: readonly string[]): ReadonlySet<string> | undefined {
+  if (sources.some((source) => usesWhole(source, 'profile'))) return undefined;
+  return new Set(sources.flatMap((source) => namedFields(source, 'profile')));
+}
+
+function audienceRules(
+  config: SegmentConfig,
+): Pick<Rules, 'audiences' | 'audienceNames' | 'audiencesByClock'> {
+  const owners = ownersOf(config);
+  const everything: ReadonlySet<string> = new Set(owners.keys());
+  const audiences = config.audiences.map(({ name, when }) => {
+    const named = namesIn([when]);
+    const names = withSourcesOf(named ?? everything, config);
+    const sources = [when, ...[...names].flatMap((each) => sourceOf(owners.get(each)))];
+    const attributes = new Set([...names].flatMap((each) => owners.get(each)?.name ?? []));
+    const always = sources.some((text) => namesRoot(text, 'keys') || namesRoot(text, 'keys_all'));
+    const byClock = sources.some((text) => /(?<![.\w])now(?!\w)/.test(text));
+    return {
+      rule: { name, when: expressionOf(when), attributes, always: always || byClock },
+      names,
+      byClock,
+    };
+  });
+  return {
+    audiences: audiences.map(({ rule }) => rule),
+    audienceNames: new Set(audiences.flatMap(({ names }) => [...names])),
+    audiencesByClock: audiences.some(({ byClock }) => byClock),
+  };
+}
+
+function sourceOf(config: AttributeConfig | undefined): readonly string[] {
+  return config?.type === 'computed' ? [config.value] : [];
 }
 
 /** Most conditions ask for one event name first: by it the few that can hold are found without evaluating the others. */
@@ -78,18 +146,14 @@ function eventsByName(config: SegmentConfig): (eventName: string) => readonly Ke
   return (eventName) => byName.get(eventName) ?? anyName;
 }
 
-function groupByEvent<T extends { readonly config: { readonly on: string } }>(
-  rules: readonly T[],
-): Map<string, T[]> {
+/** Those of which `keyOf` says null are left out. */
+function groupBy<T>(rules: readonly T[], keyOf: (rule: T) => string | null): Map<string, T[]> {
   const groups = new Map<string, T[]>();
-  for (const rule of rules) groups.set(rule.config.on, [...(groups.get(rule.config.on) ?? []), rule]);
+  for (const rule of rules) {
+    const key = keyOf(rule);
+    if (key !== null) groups.set(key, [...(groups.get(key) ?? []), rule]);
+  }
   return groups;
-}
-
-function expressionOf(source: string): Expression {
-  const compiled = compileExpression(source);
-  invariant(compiled.kind === 'ok', `expression does not compile: ${source}`);
-  return compiled.expression;
 }
 
 function templateOf(source: unknown): Template {

@@ -1,11 +1,12 @@
 // Records as they are stored: the same facts as the states, in rows instead of named fields. A row's places never change
 // their meaning; what is new goes to the end, with a new record version.
+import { attributeOf, attributeRow } from '../attributes/stored-forms.ts';
 import type {
   Apart,
-  AttributeState,
   HeldKey,
   KeyLists,
   Link,
+  Members,
   PastOwner,
   Profile,
   Redirect,
@@ -18,8 +19,7 @@ import type { Stamp } from './stamps.ts';
 const PROFILE = 0;
 const REDIRECT = 1;
 const LINK = 2;
-const SINGLE = 0;
-const COUNTER = 1;
+const MEMBERS = 3;
 /** Numbers and strings of one held key in its row; before version 4 there was no time of the last event. */
 const HELD_STRIDE = 4;
 const HELD_STRIDE_V3 = 3;
@@ -30,7 +30,7 @@ const STAMP_STRIDE = 3;
 export type Row = readonly unknown[];
 
 /** The row of a record, without its version. */
-export function toRow(record: Profile | Redirect | Link): Row {
+export function toRow(record: Profile | Redirect | Link | Members): Row {
   switch (record.kind) {
     case 'profile':
       return profileRow(record);
@@ -38,13 +38,15 @@ export function toRow(record: Profile | Redirect | Link): Row {
       return [REDIRECT, record.to, record.atMs, record.generation, record.was ?? null];
     case 'link':
       return linkRow(record);
+    case 'members':
+      return [MEMBERS, record.audiences];
     default:
       throw new Error(`unknown kind ${String((record as { kind: unknown }).kind)}`);
   }
 }
 
 /** Throws when the row is none of a record. */
-export function fromRow(row: Row, version: number): Profile | Redirect | Link {
+export function fromRow(row: Row, version: number): Profile | Redirect | Link | Members {
   switch (row[0]) {
     case PROFILE:
       return profileOf(row, version);
@@ -52,6 +54,8 @@ export function fromRow(row: Row, version: number): Profile | Redirect | Link {
       return redirectOf(row);
     case LINK:
       return linkOf(row);
+    case MEMBERS:
+      return { kind: 'members', audiences: row[1] as Members['audiences'] };
     default:
       throw new Error(`unknown kind ${String(row[0])}`);
   }
@@ -115,6 +119,7 @@ function profileRow(profile: Profile): Row {
     profile.apart ?? null,
     profile.rebuilding ?? null,
     profile.former ?? null,
+    profile.audiences ?? null,
   ];
 }
 
@@ -136,7 +141,7 @@ function profileOf(row: Row, version: number): Profile {
     configVersion: row[13] as number,
   };
   const stamps = row[15] as readonly number[] | null | undefined;
-  if (row[14] !== true && !stamps && !row[16] && !row[17] && !row[18] && !row[19]) return state;
+  if (row[14] !== true && !stamps && !row[16] && !row[17] && !row[18] && !row[19] && !row[20]) return state;
   return {
     ...state,
     ...(row[14] === true && { ending: true }),
@@ -145,6 +150,7 @@ function profileOf(row: Row, version: number): Profile {
     ...(row[17] ? { apart: row[17] as readonly Apart[] } : {}),
     ...(row[18] ? { rebuilding: row[18] as readonly Rebuilding[] } : {}),
     ...(row[19] ? { former: row[19] as KeyLists } : {}),
+    ...(row[20] ? { audiences: row[20] as Record<string, number> } : {}),
   };
 }
 
@@ -188,21 +194,6 @@ function stampsOf(row: readonly number[]): Stamp[] {
   for (let at = 0; at < row.length; at += STAMP_STRIDE)
     stamps.push({ shard: row[at]!, sequence: row[at + 1]!, hash: row[at + 2]! });
   return stamps;
-}
-
-function attributeRow(state: AttributeState): Row {
-  return state.kind === 'single'
-    ? [SINGLE, state.value, state.atMs, state.messageId]
-    : [COUNTER, state.total, state.windows];
-}
-
-function attributeOf(row: Row): AttributeState {
-  if (row[0] === SINGLE) {
-    return { kind: 'single', value: row[1], atMs: row[2] as number, messageId: row[3] as string };
-  }
-  if (row[0] !== COUNTER) throw new Error(`unknown kind of attribute ${String(row[0])}`);
-  const windows = row[2] as Record<string, [number, number][]>;
-  return { kind: 'counter', total: row[1] as number, windows };
 }
 
 function timerOf(row: Row): TimerState {

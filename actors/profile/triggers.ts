@@ -1,8 +1,10 @@
-// Triggers: what a key event sets off, given the profile as it is after the event.
+// Triggers: what a key event, or a change of audience, sets off, given the profile as it is afterwards.
 import type { ExpressionContext } from '../../shared/contract/expression.ts';
 import type { Activation, AuditFact } from '../../shared/contract/outbox.ts';
 import { sha256Base64Url } from '../../shared/kernel/hash.ts';
-import { type AppliedEvent, isTrue } from './apply-event.ts';
+import { isTrue } from '../attributes/evaluate.ts';
+import type { AppliedEvent } from './apply-event.ts';
+import type { AudienceChange } from './audiences.ts';
 import type { Profile } from './profile.ts';
 import type { Rules, TriggerRule } from './rules.ts';
 import { keysNewest, profileContext } from './view.ts';
@@ -12,7 +14,22 @@ export interface Triggered {
   readonly activations: readonly Activation[];
 }
 
+/** What sets triggers off: a message of the log at its log time. */
+export interface Cause {
+  /** Message id of an event, or what names a timer's message: the same cause gives the same activation ids. */
+  readonly id: string;
+  readonly nowMs: number;
+}
+
+interface Due {
+  readonly rule: TriggerRule;
+  readonly because:
+    | { readonly event: string }
+    | { readonly audience: string; readonly change: 'entered' | 'left' };
+}
+
 const ID_LENGTH = 22;
+const NO_EVENT: Readonly<Record<string, never>> = {};
 
 /** Activations of an event, and the profile with the marks of those that fire once. */
 export function runTriggers(
@@ -22,17 +39,45 @@ export function runTriggers(
   rules: Rules,
   facts: AuditFact[],
 ): Triggered {
-  const due = hits.flatMap((hit) => rules.triggers.get(hit) ?? []);
+  const due = hits.flatMap((hit) =>
+    (rules.triggers.get(hit) ?? []).map((rule): Due => ({ rule, because: { event: hit } })),
+  );
+  return fire(profile, due, event.root, { id: event.messageId, nowMs: event.nowMs }, rules, facts);
+}
+
+/** Activations of changes of audiences. */
+export function runAudienceTriggers(
+  profile: Profile,
+  changes: readonly AudienceChange[],
+  cause: Cause,
+  rules: Rules,
+  facts: AuditFact[],
+): Triggered {
+  const due = changes.flatMap(({ audience, change }) => {
+    const waiting = change === 'entered' ? rules.onEntered : rules.onLeft;
+    return (waiting.get(audience) ?? []).map((rule): Due => ({ rule, because: { audience, change } }));
+  });
+  return fire(profile, due, NO_EVENT, cause, rules, facts);
+}
+
+function fire(
+  profile: Profile,
+  due: readonly Due[],
+  event: Readonly<Record<string, unknown>>,
+  cause: Cause,
+  rules: Rules,
+  facts: AuditFact[],
+): Triggered {
   if (due.length === 0) return { profile, activations: [] };
-  const context = profileContext(profile, rules.config, event.root, event.nowMs);
+  const context = profileContext(profile, rules.config, event, cause.nowMs, rules.triggerNames);
   const activations: Activation[] = [];
   const fired: Record<string, number> = {};
-  for (const rule of due) {
-    const { name, once, activate } = rule.config;
+  for (const one of due) {
+    const { name, once } = one.rule.config;
     if (once && (profile.fired[name] !== undefined || fired[name] !== undefined)) continue;
-    if (rule.when && !isTrue(rule.when, context, facts, `triggers.${name}.when`)) continue;
-    if (once) fired[name] = event.nowMs;
-    activations.push(activationOf(profile, event, rule, activate, rules, context));
+    if (one.rule.when && !isTrue(one.rule.when, context, facts, `triggers.${name}.when`)) continue;
+    if (once) fired[name] = cause.nowMs;
+    activations.push(activationOf(profile, one, cause, rules, context));
   }
   const marked =
     Object.keys(fired).length > 0 ? { ...profile, fired: { ...profile.fired, ...fired } } : profile;
@@ -41,23 +86,22 @@ export function runTriggers(
 
 function activationOf(
   profile: Profile,
-  event: AppliedEvent,
-  rule: TriggerRule,
-  name: string,
+  { rule, because }: Due,
+  cause: Cause,
   rules: Rules,
   context: ExpressionContext,
 ): Activation {
   const { segment } = rules.config;
-  const trigger = rule.config.name;
+  const { name: trigger, activate } = rule.config;
   return {
-    id: sha256Base64Url(JSON.stringify([segment, 'trigger', trigger, event.messageId]), ID_LENGTH),
-    name,
+    id: sha256Base64Url(JSON.stringify([segment, 'trigger', trigger, cause.id]), ID_LENGTH),
+    name: activate,
     segment,
     profileId: profile.id,
     keys: keysNewest(profile),
     payload: rule.payload.render(context) as Record<string, unknown>,
-    cause: { trigger, event: rule.config.on, messageId: event.messageId },
-    at: new Date(event.nowMs).toISOString(),
+    cause: { trigger, ...because, messageId: cause.id },
+    at: new Date(cause.nowMs).toISOString(),
     configVersion: rules.configVersion,
   };
 }

@@ -1,9 +1,9 @@
 // What a profile looks like from outside, at a time: the JSON of GET /v1/profiles and the roots that CEL and templates
 // see. Windows go down by themselves as time passes; a value beyond its ttl is gone.
-import type { AttributeConfig, SegmentConfig } from '../../shared/contract/config/segment-config.ts';
+import type { SegmentConfig } from '../../shared/contract/config/segment-config.ts';
 import type { ExpressionContext } from '../../shared/contract/expression.ts';
-import { totalSum, windowSum } from './counter.ts';
-import type { AttributeState, Profile } from './profile.ts';
+import { viewAttributes } from '../attributes/view.ts';
+import type { Profile } from './profile.ts';
 
 export interface ProfileView {
   readonly id: string;
@@ -23,12 +23,14 @@ export interface ProfileView {
 
 /** The unified profile at `nowMs`. */
 export function viewProfile(profile: Profile, config: SegmentConfig, nowMs: number): ProfileView {
+  const names = new Set(config.audiences.map(({ name }) => name));
+  const keys = { keys: keysNewest(profile), keys_all: keysAll(profile) };
   return {
     id: profile.id,
-    keys: keysAll(profile),
-    attributes: viewAttributes(profile, config, nowMs),
+    keys: keys.keys_all,
+    attributes: viewAttributes(profile.attributes, config, keys, nowMs),
     batch: {},
-    audiences: [],
+    audiences: Object.keys(profile.audiences ?? {}).filter((name) => names.has(name)),
     journeys: {},
     createdAt: new Date(profile.createdAtMs).toISOString(),
     updatedAt: new Date(profile.updatedAtMs).toISOString(),
@@ -36,34 +38,6 @@ export function viewProfile(profile: Profile, config: SegmentConfig, nowMs: numb
     mergedCount: profile.mergedCount,
     configVersion: profile.configVersion,
   };
-}
-
-/** Counters of which nothing was counted stand as 0, singles without a value are absent. */
-export function viewAttributes(
-  profile: Profile,
-  config: SegmentConfig,
-  nowMs: number,
-): Record<string, unknown> {
-  const attributes: Record<string, unknown> = {};
-  for (const attribute of config.attributes) {
-    const value = viewAttribute(profile.attributes[attribute.name], attribute, nowMs);
-    if (value !== undefined) attributes[attribute.name] = value;
-  }
-  return attributes;
-}
-
-function viewAttribute(state: AttributeState | undefined, config: AttributeConfig, nowMs: number): unknown {
-  if (config.type === 'single') {
-    if (state?.kind !== 'single') return undefined;
-    return config.ttlMs !== null && state.atMs + config.ttlMs <= nowMs ? undefined : state.value;
-  }
-  const counter = state?.kind === 'counter' ? state : undefined;
-  const total = counter ? totalSum(counter) : 0;
-  if (config.windows.length === 0) return total;
-  const windows = config.windows.map(
-    (window) => [window.name, counter ? windowSum(counter, window, nowMs) : 0] as const,
-  );
-  return Object.fromEntries(config.total ? [...windows, ['total', total]] : windows);
 }
 
 /** Values by key name, oldest first. */
@@ -78,18 +52,19 @@ export function keysNewest(profile: Profile): Record<string, string> {
   return Object.fromEntries(Object.entries(profile.keys).map(([name, held]) => [name, held.at(-1)!.value]));
 }
 
-/** What expressions about a profile see. */
+/** What expressions about a profile see. `only`: the names of its values that they use; undefined: all. */
 export function profileContext(
   profile: Profile,
   config: SegmentConfig,
   event: Readonly<Record<string, unknown>>,
   nowMs: number,
+  only?: ReadonlySet<string>,
 ): ExpressionContext {
+  const keys = { keys: keysNewest(profile), keys_all: keysAll(profile) };
   return {
     event,
-    profile: viewAttributes(profile, config, nowMs),
-    keys: keysNewest(profile),
-    keys_all: keysAll(profile),
+    profile: viewAttributes(profile.attributes, config, keys, nowMs, only),
+    ...keys,
     now: new Date(nowMs),
   };
 }

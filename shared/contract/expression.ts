@@ -21,6 +21,8 @@ export interface ExpressionContext {
   readonly profile: Readonly<Record<string, unknown>>;
   readonly keys: Readonly<Record<string, string>>;
   readonly keys_all: Readonly<Record<string, readonly string[]>>;
+  /** In aggregates of a list. */
+  readonly item?: Readonly<Record<string, unknown>>;
   readonly now: Date;
 }
 
@@ -51,7 +53,7 @@ const LIMITS = {
 };
 const MISSING_CODES: ReadonlySet<unknown> = new Set(['no_such_key', 'no_such_field', 'index_out_of_bounds']);
 
-const CONFIG_ROOTS = { event: 'map', profile: 'map', keys: 'map', keys_all: 'map' } as const;
+const CONFIG_ROOTS = { event: 'map', profile: 'map', keys: 'map', keys_all: 'map', item: 'map' } as const;
 type Roots = Readonly<Record<string, 'map' | 'string'>>;
 
 let shared: Environment | undefined;
@@ -203,6 +205,16 @@ export function requiredEventName(
   const match = NAME_CONDITION.exec(source);
   if (!match || /\|\||\?/.test(withoutTexts(source))) return undefined;
   return { eventName: match[1]!.slice(1, -1), isAll: match[2] === '' };
+}
+
+/** Whether an expression speaks of a root at all. */
+export function namesRoot(source: string, root: keyof typeof CONFIG_ROOTS): boolean {
+  return new RegExp(`(?<![.\\w])${root}(?!\\w)`).test(withoutTexts(source));
+}
+
+/** Whether an expression uses a root otherwise than by naming a field of it: `profile["views"]`, or all of it. */
+export function usesWhole(source: string, root: keyof typeof CONFIG_ROOTS): boolean {
+  return new RegExp(`(?<![.\\w])${root}(?!\\w)(?!\\s*\\.\\s*\\??\\s*[a-zA-Z_])`).test(withoutTexts(source));
 }
 
 /** Which fields of a root an expression names: `profile.views` names `views` of `profile`. */

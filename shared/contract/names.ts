@@ -68,6 +68,8 @@ export function bucketStream(bucket: string): string {
 export const recordKeys = {
   shard: (shard: number) => `s.${shard}`,
   profile: (profileId: string) => `p.${profileId}`,
+  /** Of the profiles that a shard decided about: how many are in each audience. */
+  members: (shard: number) => `a.${shard}`,
   link: (keyName: string, value: string) => `k.${keyName}.${encodeKeyValue(value)}`,
   activation: (name: string, id: string) => `o.activation.${name}.${id}`,
   audit: (kind: string, id: string) => `o.audit.${kind}.${id}`,
@@ -84,6 +86,13 @@ export const recordKeys = {
   /** Which target streams the outbox was copied to, and what was purged after copying. */
   copies: 'h.copies',
 } as const;
+
+const PROFILE_PREFIX = recordKeys.profile('');
+
+/** The id in a profile's record key; undefined for other records. */
+export function profileIdOf(key: string): string | undefined {
+  return key.startsWith(PROFILE_PREFIX) ? key.slice(PROFILE_PREFIX.length) : undefined;
+}
 
 /** Outbox and fired-timer messages, as filters over the bucket's stream. */
 export const OUTBOX_FILTERS = {

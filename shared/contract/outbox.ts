@@ -37,7 +37,10 @@ export interface Activation {
   readonly cause: {
     readonly trigger?: string;
     readonly event?: string;
+    readonly audience?: string;
+    readonly change?: 'entered' | 'left';
     readonly journey?: string;
+    /** Of the event, or what names the timer that rang. */
     readonly messageId: string;
   };
   /** ISO 8601, log time of the cause. */

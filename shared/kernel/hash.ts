@@ -39,3 +39,8 @@ export function uuidV7From(timeMs: number, entropy: string): string {
   const hex = bytes.toString('hex');
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
 }
+
+/** The first 48 bits of SHA-256, as a whole number. */
+export function hash48(text: string): number {
+  return sha256(text).readUIntBE(0, 6);
+}

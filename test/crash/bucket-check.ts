@@ -46,7 +46,7 @@ async function readBucket(nc: NatsConnection): Promise<Bucket> {
     const record = decodeRecord(key, data);
     if (record.kind === 'profile') live.set(record.id, record);
     else if (record.kind === 'redirect') redirects.set(key.slice(2), record.to);
-    else if (record.profileId) links.set(plainKey(key), record.profileId);
+    else if (record.kind === 'link' && record.profileId) links.set(plainKey(key), record.profileId);
   }
   return { live, redirects, links };
 }

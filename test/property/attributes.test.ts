@@ -2,9 +2,15 @@
 // in parts is what is counted in one.
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { newerSingle } from '../../actors/profile/apply-event.ts';
-import { addToCounter, bucketMs, mergeCounters, totalSum, windowSum } from '../../actors/profile/counter.ts';
-import type { CounterState, SingleState } from '../../actors/profile/profile.ts';
+import {
+  addToCounter,
+  bucketMs,
+  mergeCounters,
+  totalSum,
+  windowSum,
+} from '../../actors/attributes/counter.ts';
+import { newerSingle } from '../../actors/attributes/single.ts';
+import type { CounterState, SingleState } from '../../actors/attributes/states.ts';
 import type { CounterConfig } from '../../shared/contract/config/segment-config.ts';
 import { DAY, HOUR, MINUTE, T0 } from '../unit/profile/harness.ts';
 
@@ -21,6 +27,8 @@ const CONFIG: CounterConfig = {
   total: true,
   windows: WINDOWS,
   merge: 'sum',
+  sensitive: false,
+  when: null,
 };
 
 interface Add {

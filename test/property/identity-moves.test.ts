@@ -1,8 +1,8 @@
 // Keys that move between persons, are freed and shared, with events out of order and sent again: every event counts once.
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { totalSum } from '../../actors/profile/counter.ts';
-import type { CounterState } from '../../actors/profile/profile.ts';
+import { totalSum } from '../../actors/attributes/counter.ts';
+import type { CounterState } from '../../actors/attributes/states.ts';
 import { configOf, ProfileFold, T0 } from '../unit/profile/harness.ts';
 
 const config = configOf(

@@ -4,8 +4,9 @@ import type { MergeCommand } from '../../../shared/contract/command.ts';
 import { recordKeys } from '../../../shared/contract/names.ts';
 import type { AuditFact } from '../../../shared/contract/outbox.ts';
 import { KeyTally } from '../../identity/key-tally.ts';
+import { evaluateAudiences, withTimers } from '../audiences.ts';
 import type { Draft } from '../draft.ts';
-import { mergeProfiles, retire, withExpiry } from '../lifecycle.ts';
+import { mergeProfiles, retire } from '../lifecycle.ts';
 import { keyLists, type Profile } from '../profile.ts';
 import type { Rules } from '../rules.ts';
 import { type CommandDecision, done, livingProfile, refused } from './decide-command.ts';
@@ -31,10 +32,10 @@ export function mergeByHand(
   if (broken && command.force !== true) return refused(input, broken.reason, broken.detail);
   const merged = mergeProfiles(survivor, other, rules.config, input.nowMs);
   retire(other, survivor.id, rules.config, input.nowMs, draft);
-  draft.put(
-    recordKeys.profile(survivor.id),
-    withExpiry(withoutApartOf(merged, survivor, other), rules.config, draft),
-  );
+  const facts: AuditFact[] = [];
+  const joined = withoutApartOf(merged, survivor, other);
+  const { profile } = evaluateAudiences(joined, undefined, input.nowMs, rules, facts);
+  draft.put(recordKeys.profile(survivor.id), withTimers(profile, rules, input.nowMs, draft));
   const fact: AuditFact = {
     kind: 'profiles_merged',
     into: survivor.id,
@@ -43,7 +44,7 @@ export function mergeByHand(
     by: input.by,
     ...(broken && { forced: broken.detail }),
   };
-  return done(input, [survivor.id], [fact]);
+  return done(input, [survivor.id], [fact, ...facts]);
 }
 
 /** What parted the two is over. */

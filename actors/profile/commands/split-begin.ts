@@ -120,8 +120,9 @@ function divide(draft: Draft, parts: Parts, { command, input, rules }: Context):
     mergedFrom: shares.staying,
     mergedCount: Math.max(shares.staying.length, whole.mergedCount - shares.leavingCount),
   };
+  const { audiences: _, ...unsorted } = whole;
   const fresh: Profile = {
-    ...emptied({ ...whole, id: newProfileId }, leaving, whole.id, input),
+    ...emptied({ ...unsorted, id: newProfileId }, leaving, whole.id, input),
     createdAtMs: other?.was?.createdAtMs ?? firstSeen(leaving),
     timers: {},
     generation: Math.max(other?.generation ?? 0, whole.generation) + 1,

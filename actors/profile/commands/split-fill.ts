@@ -3,11 +3,12 @@
 import type { SplitFillCommand } from '../../../shared/contract/command.ts';
 import { recordKeys } from '../../../shared/contract/names.ts';
 import type { AuditFact } from '../../../shared/contract/outbox.ts';
+import { joinAttributes } from '../../attributes/kinds.ts';
+import type { AttributeState } from '../../attributes/states.ts';
+import { evaluateAudiences, withTimers } from '../audiences.ts';
 import type { Draft } from '../draft.ts';
 import { chase } from '../find-profiles.ts';
-import { withExpiry } from '../lifecycle.ts';
-import { addAttributes } from '../merge-attributes.ts';
-import { type AttributeState, joinLists, OBSERVED_MAX, type Profile } from '../profile.ts';
+import { joinLists, OBSERVED_MAX, type Profile } from '../profile.ts';
 import type { Rules } from '../rules.ts';
 import { type CommandDecision, done } from './decide-command.ts';
 import type { CommandInput } from './parse-command.ts';
@@ -34,17 +35,22 @@ export function fillSplit(
   const observed = joinLists(command.observed, observedSince, OBSERVED_MAX);
   const filled: Profile = {
     ...rest,
-    attributes: addAttributes(
+    attributes: joinAttributes(
       profile.attributes,
       command.attributes as Readonly<Record<string, AttributeState>>,
+      rules.config,
+      'parts',
     ),
     fired: { ...command.fired, ...profile.fired },
     updatedAtMs: Math.max(profile.updatedAtMs, input.nowMs),
     ...(observed && { observed }),
     ...(others.length > 0 && { rebuilding: others }),
   };
-  draft.put(recordKeys.profile(profile.id), withExpiry(filled, rules.config, draft));
-  return done(input, [profile.id], [factOf(profile, command, input)]);
+  const facts = [factOf(profile, command, input)];
+  // What it came into or left long ago sets nothing off now.
+  const { profile: settled } = evaluateAudiences(filled, undefined, input.nowMs, rules, facts);
+  draft.put(recordKeys.profile(profile.id), withTimers(settled, rules, input.nowMs, draft));
+  return done(input, [profile.id], facts);
 }
 
 function factOf(

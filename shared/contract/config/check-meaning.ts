@@ -1,7 +1,8 @@
 // Meaning of a well-formed config: names unique, references resolve, expressions and patterns compile.
 import { didYouMean } from '../../kernel/edit-distance.ts';
-import { compileExpression, namedFields } from '../expression.ts';
+import { compileExpression, namedFields, namesRoot } from '../expression.ts';
 import { compileTemplate, expressionsOf } from '../template.ts';
+import { checkAttributes } from './check-attributes.ts';
 import { checkStitching } from './check-stitching.ts';
 import type { ConfigProblem } from './problem.ts';
 import type { RawSegment } from './schema.ts';
@@ -29,8 +30,8 @@ export function checkMeaning(
   check.sharedNamespace(raw);
   const events = namesOf(raw.events);
   raw.events?.forEach(({ when }, i) => void check.condition(when, ['events', i, 'when'], 'event'));
-  raw.audiences?.forEach(({ when }, i) => void check.condition(when, ['audiences', i, 'when'], 'profile'));
-  raw.attributes?.forEach((attribute, i) => void check.attribute(attribute, ['attributes', i], events));
+  raw.audiences?.forEach(({ when }, i) => void check.condition(when, ['audiences', i, 'when'], 'state'));
+  checkAttributes(raw.attributes ?? [], events, check);
   const destinations = namesOf(raw.destinations);
   raw.activations?.forEach((activation, i) => {
     if (activation.payload) check.template(activation.payload, ['activations', i, 'payload']);
@@ -39,9 +40,14 @@ export function checkMeaning(
     }
   });
   const activations = namesOf(raw.activations);
+  const audiences = namesOf(raw.audiences);
   raw.triggers?.forEach(({ on, when, activate }, i) => {
-    check.reference(on, events, 'key event', ['triggers', i, 'on']);
-    check.condition(when, ['triggers', i, 'when'], 'profile');
+    if (typeof on === 'string') check.reference(on, events, 'key event', ['triggers', i, 'on']);
+    else {
+      const [change, audience] = Object.entries(on)[0]!;
+      check.reference(audience, audiences, 'audience', ['triggers', i, 'on', change]);
+    }
+    check.condition(when, ['triggers', i, 'when'], typeof on === 'string' ? 'profile' : 'state');
     check.reference(activate, activations, 'activation', ['triggers', i, 'activate']);
   });
   raw.batch?.tables.forEach(
@@ -54,10 +60,24 @@ function namesOf(items: readonly { readonly name: string }[] | undefined): reado
   return (items ?? []).map(({ name }) => name);
 }
 
-/** What an expression may speak of: the event alone, or the profile as well. */
-type Sees = 'event' | 'profile';
+/** What an expression may speak of: the event alone, the profile alone, both, or one item of a list. */
+export type Sees = 'event' | 'state' | 'profile' | 'item';
 
-class MeaningCheck {
+const BLIND_TO: Readonly<Record<Sees, readonly ('event' | 'profile' | 'keys' | 'keys_all' | 'item')[]>> = {
+  event: ['profile', 'keys_all', 'item'],
+  state: ['event', 'item'],
+  profile: ['item'],
+  item: ['event', 'profile', 'keys', 'keys_all'],
+};
+
+const SEEN: Readonly<Record<Sees, string>> = {
+  event: 'the event alone',
+  state: 'the profile alone, not an event',
+  profile: 'event and profile',
+  item: 'one item of the list alone',
+};
+
+export class MeaningCheck {
   readonly problems: ConfigProblem[] = [];
   readonly #source: SourceMap;
   readonly #keys: readonly string[];
@@ -107,29 +127,6 @@ class MeaningCheck {
     );
   }
 
-  attribute(
-    attribute: NonNullable<RawSegment['attributes']>[number],
-    path: Path,
-    events: readonly string[],
-  ): void {
-    if (attribute.on !== undefined) this.reference(attribute.on, events, 'key event', [...path, 'on']);
-    for (const field of ['value', 'by', 'id'] as const) {
-      const text = attribute[field];
-      if (typeof text === 'string') this.expression(text, [...path, field], 'event');
-    }
-    if (attribute.type === 'counter' && attribute.total !== true && attribute.windows === undefined) {
-      this.at(path, 'SHAPE', "a counter needs 'total: true', 'windows', or both");
-    }
-    for (const list of ['remove', 'clear'] as const) {
-      const actions = attribute[list];
-      if (!Array.isArray(actions)) continue;
-      actions.forEach((action: { on?: string; id?: string }, i) => {
-        this.reference(action.on, events, 'key event', [...path, list, i, 'on']);
-        if (action.id !== undefined) this.expression(action.id, [...path, list, i, 'id'], 'event');
-      });
-    }
-  }
-
   reference(name: string | undefined, known: readonly string[], what: string, path: Path): void {
     if (name === undefined || known.includes(name)) return;
     this.at(path, 'REFERENCE', `there is no ${what} '${name}'`, didYouMean(name, known));
@@ -163,13 +160,13 @@ class MeaningCheck {
 
   /** Attributes and keys that an expression names and that nobody declared would silently never match. */
   #names(text: string, path: Path, sees: Sees): void {
-    const fields = namedFields(text, 'profile');
-    const all = namedFields(text, 'keys_all');
-    if (sees === 'event' && fields.length + all.length > 0) {
-      const what = fields.length > 0 ? 'profile' : 'keys_all';
-      this.at(path, 'EXPRESSION', `${what} is not known here: this expression sees the event alone`);
+    const unseen = BLIND_TO[sees].find((root) => namesRoot(text, root));
+    if (unseen) {
+      this.at(path, 'EXPRESSION', `${unseen} is not known here: this expression sees ${SEEN[sees]}`);
       return;
     }
+    const fields = namedFields(text, 'profile');
+    const all = namedFields(text, 'keys_all');
     for (const name of fields) {
       if (this.#attributes.includes(name)) continue;
       this.at(path, 'REFERENCE', `there is no attribute '${name}'`, didYouMean(name, this.#attributes));

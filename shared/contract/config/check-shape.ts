@@ -3,8 +3,9 @@ import { Ajv, type ErrorObject } from 'ajv';
 import { parseDurationMs } from '../../kernel/duration.ts';
 import { didYouMean } from '../../kernel/edit-distance.ts';
 import { isPhoneRegion } from '../phone.ts';
+import { ATTRIBUTE_SCHEMAS } from './attribute-schemas.ts';
 import type { ConfigProblem } from './problem.ts';
-import { ATTRIBUTE_SCHEMAS, REGION_PATTERN, SegmentFile } from './schema.ts';
+import { REGION_PATTERN, SegmentFile } from './schema.ts';
 import type { Path, SourceMap } from './source-map.ts';
 
 /** A hundred years: beyond any use, and far from the end of dates. */

@@ -3,9 +3,8 @@ import type { ConfigProblem } from './problem.ts';
 import type { RawSegment } from './schema.ts';
 import type { Path, SourceMap } from './source-map.ts';
 
-const SECTIONS = ['batch', 'catalogs', 'audiences', 'journeys', 'destinations', 'personalization'] as const;
-const ATTRIBUTE_TYPES = new Set(['single', 'counter']);
-const ATTRIBUTE_FIELDS = ['backfill', 'sensitive', 'keep'] as const;
+const SECTIONS = ['batch', 'catalogs', 'journeys', 'destinations', 'personalization'] as const;
+const ATTRIBUTE_FIELDS = ['backfill'] as const;
 const ACTIVATION_FIELDS = ['frequency_cap', 'quiet_hours'] as const;
 
 export function findUnsupported(raw: RawSegment, source: SourceMap): readonly ConfigProblem[] {
@@ -22,10 +21,7 @@ export function findUnsupported(raw: RawSegment, source: SourceMap): readonly Co
   for (const section of SECTIONS)
     if (raw[section] !== undefined) refuse([section], `the section '${section}'`);
   raw.attributes?.forEach((attribute, i) => {
-    const path: Path = ['attributes', i];
-    if (!ATTRIBUTE_TYPES.has(attribute.type))
-      refuse([...path, 'type'], `the attribute type '${attribute.type}'`);
-    else refuseFields(attribute, ATTRIBUTE_FIELDS, path);
+    refuseFields(attribute, ATTRIBUTE_FIELDS, ['attributes', i]);
   });
   raw.activations?.forEach((activation, i) => {
     refuseFields(activation, ACTIVATION_FIELDS, ['activations', i]);

@@ -6,15 +6,9 @@ import { checkShape } from './check-shape.ts';
 import { findUnsupported } from './find-unsupported.ts';
 import { kindOf, limitOf } from './key-limit.ts';
 import type { ConfigProblem } from './problem.ts';
-import type { RawAttribute, RawKey, RawSegment } from './schema.ts';
-import type {
-  AttributeConfig,
-  CounterMerge,
-  KeyConfig,
-  SegmentConfig,
-  SingleMerge,
-  StitchingConfig,
-} from './segment-config.ts';
+import { readAttribute } from './read-attribute.ts';
+import type { RawKey, RawSegment } from './schema.ts';
+import type { KeyConfig, SegmentConfig, StitchingConfig } from './segment-config.ts';
 import { soundParts } from './sound-parts.ts';
 import { mapSource, type SourceMap } from './source-map.ts';
 
@@ -43,10 +37,12 @@ export function parseSegmentConfig(yaml: string): ParsedConfig {
     segment: raw.segment,
     stitching: stitchingOf(raw),
     events: raw.events ?? [],
-    attributes: (raw.attributes ?? []).flatMap(attributeOf),
+    attributes: (raw.attributes ?? []).map(readAttribute),
+    audiences: raw.audiences ?? [],
     activations: (raw.activations ?? []).map(({ name, payload }) => ({ name, payload: payload ?? {} })),
     triggers: (raw.triggers ?? []).map(({ name, on, when, once, activate }) => {
-      return { name, on, when: when ?? null, once: once ?? false, activate };
+      const cause = typeof on === 'string' ? { event: on } : on;
+      return { name, on: cause, when: when ?? null, once: once ?? false, activate };
     }),
     unsupported: findUnsupported(raw, source),
   };
@@ -118,20 +114,4 @@ function keyOf(raw: RawKey): KeyConfig {
     links: raw.links ?? {},
     owner: raw.owner ?? null,
   };
-}
-
-function attributeOf(raw: RawAttribute): AttributeConfig[] {
-  const { name, type } = raw;
-  if (type === 'single') {
-    const ttlMs = raw.ttl === undefined ? null : (parseDurationMs(raw.ttl) ?? null);
-    const merge = (raw.merge ?? 'newest') as SingleMerge;
-    return [{ type, name, on: raw.on!, value: raw.value!, ttlMs, merge }];
-  }
-  if (type === 'counter') {
-    const windows = (raw.windows ?? []).map((text) => ({ name: text, ms: parseDurationMs(text)! }));
-    const merge = (raw.merge ?? 'sum') as CounterMerge;
-    const by = raw.by === undefined ? null : typeof raw.by === 'number' ? raw.by.toFixed(6) : raw.by;
-    return [{ type, name, on: raw.on!, by, total: raw.total ?? false, windows, merge }];
-  }
-  return [];
 }

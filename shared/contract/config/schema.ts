@@ -1,8 +1,11 @@
-// The form of a segment config file, whole: also of what this version does not run yet. Meaning is checked in check.ts.
+// The form of a segment config file, whole: also of what this version does not run yet. Meaning is checked in
+// check-meaning.ts.
 import { Type } from 'typebox';
 import { EVENT_LIMITS } from '../event.ts';
+import { ATTRIBUTE_TYPES, type RawAttribute } from './attribute-schemas.ts';
+import { CONFIG_LIMITS } from './limits.ts';
+import { Name, oneOf, Payload, strict, Text } from './schema-parts.ts';
 import {
-  COUNTER_MERGES,
   KEY_KINDS,
   KEY_OWNERS,
   type KeyOwner,
@@ -12,19 +15,12 @@ import {
   ON_MAX_KEYS,
   type OnLimit,
   type OnMaxKeys,
-  SINGLE_MERGES,
 } from './segment-config.ts';
 
-const strict = { additionalProperties: false } as const;
-const oneOf = (values: readonly string[]) => Type.Enum([...values]);
 export const REGION_PATTERN = '^[A-Z]{2}$';
-const Name = Type.String({ pattern: '^[a-z][a-z0-9_]{0,63}$' });
-const Text = Type.String({ minLength: 1, maxLength: 4000 });
 /** Values that identify nobody, or that do: at most what events of a key may hold. */
 const Values = Type.Array(Type.String({ maxLength: EVENT_LIMITS.keyValueChars }), { maxItems: 10_000 });
-const Duration = Type.String({ format: 'duration' });
 const Retention = Type.String({ format: 'duration_or_forever' });
-const Payload = Type.Record(Type.String(), Type.Unknown());
 const ColumnTypes = Type.Record(Type.String(), oneOf(['string', 'number', 'boolean', 'timestamp', 'list']));
 
 const Key = Type.Object(
@@ -50,7 +46,7 @@ const Key = Type.Object(
 
 const Stitching = Type.Object(
   {
-    keys: Type.Array(Key, { minItems: 1, maxItems: 100 }),
+    keys: Type.Array(Key, { minItems: 1, maxItems: CONFIG_LIMITS.stitching_keys }),
     invalid: Type.Optional(Values),
     on_limit: Type.Optional(oneOf(ON_LIMIT)),
     max_keys_per_profile: Type.Optional(Type.Integer({ minimum: 1, maximum: 10_000 })),
@@ -71,61 +67,6 @@ const Stitching = Type.Object(
   strict,
 );
 
-const On = { name: Name, on: Name };
-export const ATTRIBUTE_SCHEMAS = {
-  single: Type.Object(
-    {
-      ...On,
-      type: Type.Literal('single'),
-      value: Text,
-      ttl: Type.Optional(Duration),
-      keep: Type.Optional(oneOf(['newest', 'first'])),
-      sensitive: Type.Optional(Type.Boolean()),
-      merge: Type.Optional(oneOf(SINGLE_MERGES)),
-      backfill: Type.Optional(Payload),
-    },
-    strict,
-  ),
-  counter: Type.Object(
-    {
-      ...On,
-      type: Type.Literal('counter'),
-      by: Type.Optional(Type.Union([Text, Type.Number()])),
-      total: Type.Optional(Type.Boolean()),
-      windows: Type.Optional(Type.Array(Duration, { minItems: 1, maxItems: 20, uniqueItems: true })),
-      sensitive: Type.Optional(Type.Boolean()),
-      merge: Type.Optional(oneOf(COUNTER_MERGES)),
-      backfill: Type.Optional(Payload),
-    },
-    strict,
-  ),
-  list: Type.Object(
-    {
-      ...On,
-      type: Type.Literal('list'),
-      id: Text,
-      fields: Type.Optional(Type.Record(Type.String(), Text)),
-      max: Type.Optional(Type.Integer({ minimum: 1 })),
-      ttl: Type.Optional(Duration),
-      remove: Type.Optional(
-        Type.Array(Type.Object({ on: Name, id: Text, when: Type.Optional(Text) }, strict)),
-      ),
-      clear: Type.Optional(Type.Array(Type.Object({ on: Name, when: Type.Optional(Text) }, strict))),
-      aggregate: Type.Optional(Type.Record(Type.String(), Payload)),
-    },
-    strict,
-  ),
-  session: Type.Object(
-    {
-      name: Name,
-      type: Type.Literal('session'),
-      gap: Duration,
-      aggregate: Type.Optional(Type.Record(Type.String(), Payload)),
-    },
-    strict,
-  ),
-} as const;
-
 const EventRule = Type.Object({ name: Name, when: Text }, strict);
 const Activation = Type.Object(
   {
@@ -137,8 +78,9 @@ const Activation = Type.Object(
   },
   strict,
 );
+const Cause = Type.Union([Name, Type.Object({ entered: Name }, strict), Type.Object({ left: Name }, strict)]);
 const Trigger = Type.Object(
-  { name: Name, on: Name, when: Type.Optional(Text), once: Type.Optional(Type.Boolean()), activate: Name },
+  { name: Name, on: Cause, when: Type.Optional(Text), once: Type.Optional(Type.Boolean()), activate: Name },
   strict,
 );
 const Batch = Type.Object(
@@ -153,22 +95,19 @@ export const SegmentFile = Type.Object(
   {
     segment: Type.String({ pattern: '^[a-z0-9-]{1,32}$' }),
     stitching: Stitching,
-    events: Type.Optional(Type.Array(EventRule)),
+    events: Type.Optional(Type.Array(EventRule, { maxItems: CONFIG_LIMITS.key_events })),
     attributes: Type.Optional(
-      Type.Array(
-        Type.Object(
-          { name: Name, type: oneOf(Object.keys(ATTRIBUTE_SCHEMAS)) },
-          { additionalProperties: true },
-        ),
-      ),
+      Type.Array(Type.Object({ name: Name, type: oneOf(ATTRIBUTE_TYPES) }, { additionalProperties: true }), {
+        maxItems: CONFIG_LIMITS.attributes,
+      }),
     ),
     batch: Type.Optional(Batch),
     catalogs: Type.Optional(
       Type.Array(Type.Object({ name: Name, key: Name, attributes: ColumnTypes }, strict)),
     ),
-    audiences: Type.Optional(Type.Array(EventRule)),
-    activations: Type.Optional(Type.Array(Activation)),
-    triggers: Type.Optional(Type.Array(Trigger)),
+    audiences: Type.Optional(Type.Array(EventRule, { maxItems: CONFIG_LIMITS.audiences })),
+    activations: Type.Optional(Type.Array(Activation, { maxItems: CONFIG_LIMITS.activations })),
+    triggers: Type.Optional(Type.Array(Trigger, { maxItems: CONFIG_LIMITS.triggers })),
     journeys: Type.Optional(Type.Array(Journey)),
     destinations: Type.Optional(Type.Array(Destination)),
     personalization: Type.Optional(Type.Array(Service)),
@@ -222,18 +161,6 @@ export interface RawKey {
   readonly owner?: KeyOwner;
 }
 
-export interface RawAttribute {
-  readonly name: string;
-  readonly type: keyof typeof ATTRIBUTE_SCHEMAS;
-  readonly on?: string;
-  readonly value?: string;
-  readonly ttl?: string;
-  readonly by?: string | number;
-  readonly total?: boolean;
-  readonly windows?: readonly string[];
-  readonly [other: string]: unknown;
-}
-
 export interface RawActivation {
   readonly name: string;
   readonly to?: string;
@@ -243,7 +170,7 @@ export interface RawActivation {
 
 export interface RawTrigger {
   readonly name: string;
-  readonly on: string;
+  readonly on: string | { readonly entered: string } | { readonly left: string };
   readonly when?: string;
   readonly once?: boolean;
   readonly activate: string;

@@ -73,13 +73,30 @@ export const SINGLE_MERGES = ['newest', 'oldest', 'survivor', 'min', 'max', 'res
 export type SingleMerge = (typeof SINGLE_MERGES)[number];
 export const COUNTER_MERGES = ['sum', 'max', 'survivor'] as const;
 export type CounterMerge = (typeof COUNTER_MERGES)[number];
+/** Of everything else both sides are joined, or the survivor's stays. */
+export const JOIN_MERGES = ['union', 'survivor'] as const;
+export type JoinMerge = (typeof JOIN_MERGES)[number];
 
-export interface SingleConfig {
-  readonly type: 'single';
+/** What all attributes have. */
+interface Attribute {
   readonly name: string;
+  /** Never leaves by a public token. */
+  readonly sensitive: boolean;
+}
+
+/** What attributes have that take in a key event. */
+interface EventAttribute extends Attribute {
+  /** Key event. */
   readonly on: string;
+  /** CEL over the event: only events that meet it count; null: all do. */
+  readonly when: string | null;
+}
+
+export interface SingleConfig extends EventAttribute {
+  readonly type: 'single';
   readonly value: string;
   readonly ttlMs: number | null;
+  readonly keep: 'newest' | 'first';
   readonly merge: SingleMerge;
 }
 
@@ -89,10 +106,8 @@ export interface CounterWindow {
   readonly ms: number;
 }
 
-export interface CounterConfig {
+export interface CounterConfig extends EventAttribute {
   readonly type: 'counter';
-  readonly name: string;
-  readonly on: string;
   /** CEL giving the increment; null: 1. */
   readonly by: string | null;
   readonly total: boolean;
@@ -100,7 +115,97 @@ export interface CounterConfig {
   readonly merge: CounterMerge;
 }
 
-export type AttributeConfig = SingleConfig | CounterConfig;
+/** A counter with `distinct`. */
+export interface DistinctConfig extends EventAttribute {
+  readonly type: 'distinct';
+  /** CEL giving the value of which different ones are counted. */
+  readonly distinct: string;
+  readonly total: boolean;
+  readonly windows: readonly CounterWindow[];
+  /** So many are counted exactly. */
+  readonly bound: number;
+  readonly merge: JoinMerge;
+}
+
+export interface ListAction {
+  readonly on: string;
+  readonly when: string | null;
+}
+
+export const AGGREGATE_KINDS = ['count', 'sum', 'min', 'max', 'avg', 'first', 'last', 'distinct'] as const;
+export interface AggregateConfig {
+  readonly name: string;
+  readonly kind: (typeof AGGREGATE_KINDS)[number];
+  /** CEL over `item`; null: of all items (count). */
+  readonly of: string | null;
+}
+
+export interface ListConfig extends EventAttribute {
+  readonly type: 'list';
+  readonly id: string;
+  readonly fields: Readonly<Record<string, string>>;
+  readonly max: number;
+  readonly ttlMs: number | null;
+  readonly remove: readonly (ListAction & { readonly id: string })[];
+  readonly clear: readonly ListAction[];
+  readonly aggregate: readonly AggregateConfig[];
+  readonly merge: JoinMerge;
+}
+
+export interface ExtremeConfig extends EventAttribute {
+  readonly type: 'min' | 'max';
+  readonly value: string;
+  readonly merge: JoinMerge;
+}
+
+export interface AverageConfig extends EventAttribute {
+  readonly type: 'avg';
+  readonly value: string;
+  readonly merge: JoinMerge;
+}
+
+export interface MostFrequentConfig extends EventAttribute {
+  readonly type: 'most_frequent';
+  readonly value: string;
+  /** Different values that are counted. */
+  readonly max: number;
+  readonly merge: JoinMerge;
+}
+
+export interface SessionConfig extends Attribute {
+  readonly type: 'session';
+  /** Key event; null: every event. */
+  readonly on: string | null;
+  readonly gapMs: number;
+  /** CEL giving what the first event of a visit says, such as its page. */
+  readonly entry: string | null;
+  /** Events of the visit, of one key event or all (null). */
+  readonly counts: readonly { readonly name: string; readonly event: string | null }[];
+  readonly merge: JoinMerge;
+}
+
+/** Made of other attributes when somebody looks. */
+export interface ComputedConfig extends Attribute {
+  readonly type: 'computed';
+  readonly value: string;
+}
+
+export type AttributeConfig =
+  | SingleConfig
+  | CounterConfig
+  | DistinctConfig
+  | ListConfig
+  | ExtremeConfig
+  | AverageConfig
+  | MostFrequentConfig
+  | SessionConfig
+  | ComputedConfig;
+
+export interface AudienceConfig {
+  readonly name: string;
+  /** CEL over the profile. */
+  readonly when: string;
+}
 
 export interface ActivationConfig {
   readonly name: string;
@@ -108,9 +213,15 @@ export interface ActivationConfig {
   readonly payload: Readonly<Record<string, unknown>>;
 }
 
+/** What sets a trigger off: a key event, or an audience that the profile has come into or left. */
+export type TriggerCause =
+  | { readonly event: string }
+  | { readonly entered: string }
+  | { readonly left: string };
+
 export interface TriggerConfig {
   readonly name: string;
-  readonly on: string;
+  readonly on: TriggerCause;
   readonly when: string | null;
   readonly once: boolean;
   readonly activate: string;
@@ -121,6 +232,7 @@ export interface SegmentConfig {
   readonly stitching: StitchingConfig;
   readonly events: readonly KeyEventConfig[];
   readonly attributes: readonly AttributeConfig[];
+  readonly audiences: readonly AudienceConfig[];
   readonly activations: readonly ActivationConfig[];
   readonly triggers: readonly TriggerConfig[];
   /** What the file asks for and this version does not do yet: a role refuses to run with any. */

@@ -40,11 +40,8 @@ describe('the example of the contract', () => {
     expect(told.sort()).toEqual(
       [
         'attributes[2].backfill',
-        'attributes[3].type',
-        'attributes[4].type',
         'batch',
         'catalogs',
-        'audiences',
         'activations[0].frequency_cap',
         'activations[0].quiet_hours',
         'journeys',
@@ -94,7 +91,7 @@ describe('the example of the contract', () => {
     expect(triggers).toEqual([
       {
         name: 'vip',
-        on: 'ordered',
+        on: { event: 'ordered' },
         when: 'profile.lifetime_spend >= 1000',
         once: true,
         activate: 'vip_welcome',
@@ -141,7 +138,9 @@ describe('defaults', () => {
     const config = configOf(
       `events: [{ name: e, when: 'true' }]\nactivations: [{ name: a }]\ntriggers: [{ name: t, on: e, activate: a }]`,
     );
-    expect(config.triggers).toEqual([{ name: 't', on: 'e', when: null, once: false, activate: 'a' }]);
+    expect(config.triggers).toEqual([
+      { name: 't', on: { event: 'e' }, when: null, once: false, activate: 'a' },
+    ]);
     expect(config.activations).toEqual([{ name: 'a', payload: {} }]);
   });
 });

@@ -355,7 +355,7 @@ describe('the section as a whole', () => {
       problemsOf(keys, attributes(`{ ${single}, merge: newset }, { ${counter}, merge: newest }`)),
     ).toMatchObject([
       { path: 'attributes[0].merge', suggestion: 'newest', message: expect.stringContaining('restrictive') },
-      { path: 'attributes[1].merge', message: 'must be one of sum, max, survivor' },
+      { path: 'attributes[1].merge', message: 'must be one of sum, max, survivor, union' },
     ]);
   });
 

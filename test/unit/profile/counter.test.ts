@@ -6,8 +6,8 @@ import {
   mergeCounters,
   totalSum,
   windowSum,
-} from '../../../actors/profile/counter.ts';
-import type { CounterState } from '../../../actors/profile/profile.ts';
+} from '../../../actors/attributes/counter.ts';
+import type { CounterState } from '../../../actors/attributes/states.ts';
 import type { CounterConfig } from '../../../shared/contract/config/segment-config.ts';
 import { DAY, HOUR, MINUTE, T0 } from './harness.ts';
 
@@ -20,6 +20,8 @@ const CONFIG: CounterConfig = {
   total: true,
   windows: [HOUR_WINDOW, { name: '7d', ms: 7 * DAY }],
   merge: 'sum',
+  sensitive: false,
+  when: null,
 };
 
 /** Adds [amount, event time, log time] one after another; both times in minutes after T0. */
@@ -139,7 +141,7 @@ describe('merging', () => {
 });
 
 describe('a change of config', () => {
-  it('drops windows that are gone and starts new ones empty', () => {
+  it('drops windows that are gone and starts new ones with what the longest of them knows', () => {
     const state = addToCounter(
       counted([[1, 0, 0]]),
       { ...CONFIG, windows: [{ name: '1d', ms: DAY }] },
@@ -148,6 +150,6 @@ describe('a change of config', () => {
       T0,
     );
     expect(Object.keys(state.windows)).toEqual(['1d']);
-    expect([totalSum(state), windowSum(state, { name: '1d', ms: DAY }, T0)]).toEqual([3, 2]);
+    expect([totalSum(state), windowSum(state, { name: '1d', ms: DAY }, T0)]).toEqual([3, 3]);
   });
 });

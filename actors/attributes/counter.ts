@@ -1,15 +1,55 @@
 // Counters: a total and sliding windows, each window in 60 buckets of event time. A window is exact to one bucket, late
 // events count in the windows they still belong to, and two counters merge bucket by bucket.
 import type { CounterConfig, CounterWindow } from '../../shared/contract/config/segment-config.ts';
-import type { CounterState } from './profile.ts';
+import { parseDurationMs } from '../../shared/kernel/duration.ts';
+import { expressionOf, failed, guarded, resultOf } from './evaluate.ts';
+import { earlier, type Kind, type Step } from './kind.ts';
+import type { CounterState } from './states.ts';
 
 type Buckets = readonly (readonly [number, number])[];
 
 const BUCKETS_PER_WINDOW = 60;
-const MICRO = 1e6;
+export const MICRO = 1e6;
 /** Largest amount of one event, either way: sums of them stay finite for longer than any profile lives. */
 export const INCREMENT_MAX = 1e15;
 const EMPTY: CounterState = { kind: 'counter', total: 0, windows: {} };
+
+export const counter: Kind<CounterConfig, CounterState> = {
+  state: 'counter',
+  steps: (config) => {
+    const by = config.by === null ? undefined : expressionOf(config.by);
+    const where = `attributes.${config.name}`;
+    const run: Step['run'] = (before, { event, context, facts }) => {
+      const amount = by ? resultOf(by, context, facts, where) : 1;
+      if (amount === undefined || amount === null) return before;
+      if (typeof amount !== 'number' || Math.abs(amount) > INCREMENT_MAX) {
+        const reason = `the increment is not a number between -${INCREMENT_MAX} and ${INCREMENT_MAX}`;
+        facts.push(failed(where, config.by ?? '', reason));
+        return before;
+      }
+      const state = before?.kind === 'counter' ? before : undefined;
+      return addToCounter(state, config, amount, event.atMs, event.nowMs);
+    };
+    return [{ attribute: config.name, on: config.on, run: guarded(config.when, where, run) }];
+  },
+  combine: (a, b, { merge }) => (merge === 'max' ? maxOfCounters(a, b) : mergeCounters(a, b)),
+  view: (state, config, nowMs) => {
+    const total = state ? totalSum(state) : 0;
+    if (config.windows.length === 0) return total;
+    const windows = config.windows.map(
+      (window) => [window.name, state ? windowSum(state, window, nowMs) : 0] as const,
+    );
+    return Object.fromEntries(config.total ? [...windows, ['total', total]] : windows);
+  },
+  nextChange: (state, { windows }, nowMs) => {
+    let next: number | undefined;
+    for (const window of windows) {
+      const first = bucketsOf(state, window).find(([bucket]) => isAlive(bucket, window, nowMs));
+      if (first) next = earlier(next, (first[0] + 1) * bucketMs(window) + window.ms);
+    }
+    return next;
+  },
+};
 
 /** Length of one bucket of a window, ms. */
 export function bucketMs(window: CounterWindow): number {
@@ -29,7 +69,7 @@ export function addToCounter(
   const windows: Record<string, Buckets> = {};
   for (const window of config.windows) {
     const size = bucketMs(window);
-    const kept = alive(before.windows[window.name] ?? [], window, nowMs);
+    const kept = alive(bucketsOf(before, window), window, nowMs);
     const bucket = Math.floor(atMs / size);
     windows[window.name] = isAlive(bucket, window, nowMs) ? add(kept, bucket, micros) : kept;
   }
@@ -39,8 +79,7 @@ export function addToCounter(
 /** Sum over a window that ends at `nowMs`. */
 export function windowSum(state: CounterState, window: CounterWindow, nowMs: number): number {
   let micros = 0;
-  for (const [bucket, sum] of state.windows[window.name] ?? [])
-    if (isAlive(bucket, window, nowMs)) micros += sum;
+  for (const [bucket, sum] of bucketsOf(state, window)) if (isAlive(bucket, window, nowMs)) micros += sum;
   return micros / MICRO;
 }
 
@@ -66,6 +105,19 @@ export function maxOfCounters(a: CounterState, b: CounterState): CounterState {
     windows[name] = [...both].sort(([x], [y]) => x - y);
   }
   return { kind: 'counter', total: Math.max(a.total, b.total), windows };
+}
+
+/** A window that the config got since the counter was last written starts with what the longest other one knows. */
+function bucketsOf(state: CounterState, window: CounterWindow): Buckets {
+  const own = state.windows[window.name];
+  if (own) return own;
+  const others = Object.keys(state.windows).map((name) => ({ name, ms: parseDurationMs(name) ?? 0 }));
+  const [longest] = others.sort((a, b) => b.ms - a.ms);
+  if (!longest || longest.ms === 0) return [];
+  let buckets: Buckets = [];
+  for (const [bucket, micros] of state.windows[longest.name]!)
+    buckets = add(buckets, Math.floor((bucket * bucketMs(longest)) / bucketMs(window)), micros);
+  return buckets;
 }
 
 /** A bucket counts while any part of it lies within the window. */
