@@ -14,6 +14,7 @@ import { installLifecycle } from './http/lifecycle.ts';
 import { collectRoutes } from './http/method-guards.ts';
 import { createMetrics, type GatewayMetrics } from './metrics.ts';
 import { OPENAPI } from './openapi.ts';
+import { addAudienceRoutes } from './routes/audiences.ts';
 import { addEventRoutes } from './routes/events.ts';
 import { addIdentityRoutes } from './routes/identity.ts';
 import { addOperationRoutes } from './routes/operations.ts';
@@ -52,6 +53,7 @@ export async function createGateway(
   addEventRoutes(app, context);
   addProfileRoutes(app, context);
   addIdentityRoutes(app, context);
+  addAudienceRoutes(app, context);
   addStatusRoutes(app, context);
   addOperationRoutes(app, context);
   addMethodGuards();

@@ -2,6 +2,7 @@
 // some commands need (the server's parts, the config compiler) they load when they run, so that the others start fast.
 import { Command } from 'commander';
 import { packageVersion } from '../package-root.ts';
+import { addAudiences } from './audiences.ts';
 import { addBench } from './bench.ts';
 import { addCluster } from './cluster.ts';
 import { addCompletion } from './completion.ts';
@@ -59,6 +60,7 @@ export function buildProgram(io: Io): Command {
     addTail,
     addProfile,
     addIdentity,
+    addAudiences,
     addValidate,
     addReplay,
     addDead,

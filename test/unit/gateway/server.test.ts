@@ -138,6 +138,7 @@ describe('/openapi.json', () => {
       'get /health/live',
       'get /health/ready',
       'get /metrics',
+      'get /v1/audiences',
       'get /v1/profiles/id/{profileId}',
       'get /v1/profiles/id/{profileId}/identity',
       'get /v1/profiles/{keyName}/{value}',
