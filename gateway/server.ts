@@ -17,6 +17,7 @@ import { OPENAPI } from './openapi.ts';
 import { addAudienceRoutes } from './routes/audiences.ts';
 import { addEventRoutes } from './routes/events.ts';
 import { addIdentityRoutes } from './routes/identity.ts';
+import { addIdentityJobRoutes } from './routes/identity-jobs.ts';
 import { addOperationRoutes } from './routes/operations.ts';
 import { addProfileRoutes } from './routes/profiles.ts';
 import type { GatewayApp, RouteContext } from './routes/route-context.ts';
@@ -53,6 +54,7 @@ export async function createGateway(
   addEventRoutes(app, context);
   addProfileRoutes(app, context);
   addIdentityRoutes(app, context);
+  addIdentityJobRoutes(app, context);
   addAudienceRoutes(app, context);
   addStatusRoutes(app, context);
   addOperationRoutes(app, context);

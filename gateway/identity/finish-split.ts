@@ -7,7 +7,6 @@ import { idsOfLink, linksOfSide, Refold, type RefoldSide } from '../../actors/pr
 import { compileRules } from '../../actors/profile/rules.ts';
 import type { ActorMessage } from '../../shared/contract/actor.ts';
 import type { SplitFillCommand } from '../../shared/contract/command.ts';
-import { recordKeys } from '../../shared/contract/names.ts';
 import type { Clock } from '../../shared/kernel/clock.ts';
 import { StitchworkError } from '../../shared/kernel/errors.ts';
 import type { LogMessage } from '../../shared/ports/event-log.ts';

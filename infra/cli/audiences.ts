@@ -19,13 +19,11 @@ const SHOWN_MAX = 3;
 export function addAudiences(program: Command, io: Io): void {
   const command = program
     .command('audiences')
-    .description('show how many profiles are in each audience, and some of them')
-    .option('--segment <name>', 'when several are deployed');
+    .description('show how many profiles are in each audience, and some of them');
   withExample(withApiFlags(command), 'stitchwork audiences', 'stitchwork audiences --segment shop --json');
-  command.action(async (flags: ClientFlags & { json?: boolean; segment?: string }) => {
+  command.action(async (flags: ClientFlags & { json?: boolean }) => {
     const target = adminTarget(clientSettings(flags, io));
-    const query = flags.segment === undefined ? '' : `?segment=${encodeURIComponent(flags.segment)}`;
-    const answer = (await apiGet(target, `/v1/audiences${query}`)) as AudiencesAnswer;
+    const answer = (await apiGet(target, '/v1/audiences')) as AudiencesAnswer;
     if (flags.json) io.out(JSON.stringify(answer));
     else if (answer.audiences.length === 0) io.talk('the config has no audiences');
     else for (const line of describe(answer, io)) io.out(line);

@@ -2,6 +2,7 @@
 // in any order, sent again, of visitors that turn out to be one person, looked at while time passes.
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { isAttributeState } from '../../actors/attributes/check-state.ts';
 import type { Members } from '../../actors/profile/profile.ts';
 import { recordKeys } from '../../shared/contract/names.ts';
 import { configOf, HOUR, MINUTE, ProfileFold, T0 } from '../unit/profile/harness.ts';
@@ -254,6 +255,9 @@ describe('attributes and audiences', () => {
             const view = fold.view('device', `d${device}`, now);
             const expected = expectedOf(events, now);
             expect(view.attributes).toEqual(expected);
+            // What a profile keeps can travel in a command.
+            for (const state of Object.values(fold.holder('device', `d${device}`)!.attributes))
+              expect(isAttributeState(JSON.parse(JSON.stringify(state)))).toBe(true);
             const audiences = audiencesExpected(expected);
             expect([...view.audiences].sort()).toEqual(audiences);
             if (counted.has(view.id)) continue;

@@ -139,13 +139,16 @@ describe('/openapi.json', () => {
       'get /health/ready',
       'get /metrics',
       'get /v1/audiences',
+      'get /v1/identity/jobs/{id}',
       'get /v1/profiles/id/{profileId}',
       'get /v1/profiles/id/{profileId}/identity',
       'get /v1/profiles/{keyName}/{value}',
       'get /v1/profiles/{keyName}/{value}/identity',
       'get /v1/status',
       'post /v1/events',
+      'post /v1/identity/merge',
       'post /v1/identity/simulate',
+      'post /v1/identity/split',
     ]);
   });
 
