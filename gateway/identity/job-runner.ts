@@ -67,13 +67,14 @@ export class JobRunner {
 
   /** Looks for jobs that nobody works on, now and then, until `close`. */
   async watch(): Promise<void> {
-    while (!this.#closed.signal.aborted) {
+    for (;;) {
+      await this.#clock.sleep(SCAN_MS, this.#closed.signal).catch(() => undefined);
+      if (this.#closed.signal.aborted) return;
       try {
         await this.#resume();
       } catch (error) {
         this.#log.warn({ reason: errorText(error) }, 'splits and merges could not be looked for');
       }
-      await this.#clock.sleep(SCAN_MS, this.#closed.signal).catch(() => undefined);
     }
   }
 
