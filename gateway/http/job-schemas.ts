@@ -46,10 +46,21 @@ export const MergeBody = Type.Object(
   },
 );
 
+export const RebuildBody = Type.Object(
+  {
+    profile: ProfileRef,
+    by: Type.Optional(Type.String({ description: 'Who asks; stands in the audit log.' })),
+    allowIncomplete: Type.Optional(
+      Type.Boolean({ description: 'Also when the log no longer reaches back to the beginning.' }),
+    ),
+  },
+  { examples: [{ profile: { key: 'customer_id', value: '17850' } }] },
+);
+
 export const JobAnswer = Type.Object(
   {
     id: Type.String(),
-    kind: Type.Enum(['split', 'merge']),
+    kind: Type.Enum(['split', 'merge', 'rebuild']),
     state: Type.Enum(['running', 'done', 'refused', 'failed']),
     profileIds: Type.Array(Type.String(), { description: 'The profiles that it leaves.' }),
     by: Type.String(),

@@ -44,8 +44,7 @@ export class JobRunner {
    * HISTORY_GONE, PROFILE_NOT_FOUND, OVERLOADED, STORE_UNAVAILABLE: then nothing was stored.
    */
   async ask({ id, command, by, allowIncomplete }: Wanted, deadlineMs: number): Promise<Job> {
-    if (command.kind === 'split_begin' && !allowIncomplete)
-      await this.#assertHistory(command.profileId, command.newProfileId);
+    if (command.kind !== 'merge' && !allowIncomplete) await this.#assertHistory(command.profileId);
     const now = this.#clock.nowMs();
     const job: Job = {
       v: 1,
@@ -158,8 +157,8 @@ export class JobRunner {
     return (await this.jobs.update(job.id, (stored) => ({ ...(stored ?? job), ...done })))!;
   }
 
-  /** Both sides of a split are counted from the log: it must reach back to their beginning. */
-  async #assertHistory(profileId: string, revivedId: string): Promise<void> {
+  /** What is counted anew is counted from the log: it must reach back to the profile's beginning. */
+  async #assertHistory(profileId: string): Promise<void> {
     const { log, store } = this.#segment;
     const whole = await livingProfile(store, profileId);
     if (!whole) throw new StitchworkError('PROFILE_NOT_FOUND', `There is no profile ${profileId}.`);
@@ -170,8 +169,8 @@ export class JobRunner {
     const since = new Date(whole.createdAtMs).toISOString();
     throw new StitchworkError(
       'HISTORY_GONE',
-      `Profile ${profileId} began at ${since}, events are kept from ${from} on: what the two sides did before could not be told apart. With allowIncomplete they are counted from then on.`,
-      { details: [{ profileId, newProfileId: revivedId, since, keptFrom: from }] },
+      `Profile ${profileId} began at ${since}, events are kept from ${from} on: what happened before could not be counted. With allowIncomplete it is counted from then on.`,
+      { details: [{ profileId, since, keptFrom: from }] },
     );
   }
 }

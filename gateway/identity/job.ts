@@ -1,14 +1,14 @@
 // A split or merge that was asked for, as it is kept in the bucket until it is done and for some time after: whichever
 // gateway sees one that nobody works on goes on with it.
-import type { MergeCommand, SplitBeginCommand } from '../../shared/contract/command.ts';
+import type { MergeCommand, RebuildCommand, SplitBeginCommand } from '../../shared/contract/command.ts';
 
 export interface Job {
   readonly v: 1;
   readonly id: string;
-  readonly command: MergeCommand | SplitBeginCommand;
+  readonly command: MergeCommand | SplitBeginCommand | RebuildCommand;
   readonly by: string;
   readonly askedAtMs: number;
-  /** `begun`: a split whose sides are still to be filled. The last three are its ends. */
+  /** `begun`: profiles are still to be filled. The last three are its ends. */
   readonly step: 'asked' | 'begun' | 'done' | 'refused' | 'failed';
   /** The profiles that it leaves. */
   readonly profileIds: readonly string[];

@@ -1,4 +1,4 @@
-// POST /v1/identity/split and /merge: identities put right by hand, and GET /v1/identity/jobs to see how far one is.
+// POST /v1/identity/split, /merge and /rebuild: profiles put right by hand, and GET /v1/identity/jobs to see how far one is.
 import { Type } from 'typebox';
 import type { IdentityCommand } from '../../shared/contract/command.ts';
 import { StitchworkError } from '../../shared/kernel/errors.ts';
@@ -6,7 +6,7 @@ import { uuidV7From } from '../../shared/kernel/hash.ts';
 import { randomToken } from '../../shared/kernel/random.ts';
 import type { GatewaySegment } from '../deps.ts';
 import { withDeadline } from '../http/deadline.ts';
-import { JobAnswer, MergeBody, SplitBody } from '../http/job-schemas.ts';
+import { JobAnswer, MergeBody, RebuildBody, SplitBody } from '../http/job-schemas.ts';
 import { readBody } from '../http/read-body.ts';
 import { answers, SegmentQuery } from '../http/schemas.ts';
 import { isFinished, type Job } from '../identity/job.ts';
@@ -116,6 +116,26 @@ export function addIdentityJobRoutes(app: GatewayApp, context: RouteContext): vo
     },
   });
   app.route({
+    method: 'POST',
+    url: '/v1/identity/rebuild',
+    schema: {
+      ...common,
+      summary: 'Count the attributes of a profile anew',
+      description:
+        'From its events in the log, with the config in force: after a change of config, or of the definition of an attribute. Triggers stay silent.',
+      body: RebuildBody,
+    },
+    validatorCompiler,
+    onRequest,
+    handler: async (request, reply) => {
+      const segment = pickSegment(deps.segments, request.query.segment);
+      const body = checked(await bodyOf(context, request.raw), REBUILD_FIELDS);
+      const profileId = await idOf(context, segment, body.profile as ProfileRef, 'profile');
+      const job = await ask(context, runners.get(segment)!, { kind: 'rebuild', profileId }, body);
+      return reply.code(isFinished(job) ? 200 : 202).send(shown(job));
+    },
+  });
+  app.route({
     method: 'GET',
     url: '/v1/identity/jobs/:id',
     schema: {
@@ -146,6 +166,7 @@ export function addIdentityJobRoutes(app: GatewayApp, context: RouteContext): vo
 }
 
 const SPLIT_FIELDS = ['profile', 'keys', 'undo', 'reason', 'by', 'allowIncomplete'];
+const REBUILD_FIELDS = ['profile', 'by', 'allowIncomplete'];
 const MERGE_FIELDS = ['from', 'into', 'force', 'by'];
 
 async function bodyOf(context: RouteContext, raw: Parameters<typeof readBody>[0]): Promise<unknown> {
@@ -232,7 +253,7 @@ function newId({ deps }: RouteContext): string {
 function shown(job: Job): object {
   return {
     id: job.id,
-    kind: job.command.kind === 'merge' ? 'merge' : 'split',
+    kind: job.command.kind === 'split_begin' ? 'split' : job.command.kind,
     state: isFinished(job) ? job.step : 'running',
     profileIds: job.profileIds,
     by: job.by,

@@ -9,7 +9,7 @@ import type { Io } from './io.ts';
 
 interface JobAnswer {
   readonly id: string;
-  readonly kind: 'split' | 'merge';
+  readonly kind: 'split' | 'merge' | 'rebuild';
   readonly state: 'running' | 'done' | 'refused' | 'failed';
   readonly profileIds: readonly string[];
   readonly detail?: string;
@@ -94,6 +94,22 @@ export function addIdentityJobs(identity: Command, io: Io): void {
   });
 }
 
+/** `stitchwork profile rebuild` */
+export function addRebuild(profile: Command, io: Io): void {
+  const rebuild = common(
+    profile
+      .command('rebuild')
+      .description('count the attributes of a profile anew from its events, with the config in force')
+      .argument('<profile>', PROFILE)
+      .option('--allow-incomplete', 'also when the event log no longer reaches back to the beginning'),
+  );
+  withExample(rebuild, 'stitchwork profile rebuild customer_id:17850');
+  rebuild.action(async (name: string, flags: Flags) => {
+    const { allowIncomplete } = flags;
+    await run('rebuild', { profile: refOf(name), allowIncomplete }, flags, io);
+  });
+}
+
 function common(command: Command): Command {
   const flagged = command
     .option('--by <name>', 'who asks; stands in the audit log')
@@ -101,7 +117,7 @@ function common(command: Command): Command {
   return withApiFlags(flagged);
 }
 
-async function run(what: 'split' | 'merge', body: object, flags: Flags, io: Io): Promise<void> {
+async function run(what: 'split' | 'merge' | 'rebuild', body: object, flags: Flags, io: Io): Promise<void> {
   const target = adminTarget(clientSettings(flags, io));
   let job = (await apiPost(target, `/v1/identity/${what}`, { ...body, by: flags.by })) as JobAnswer;
   if (job.state === 'running' && flags.wait) io.talk(`job ${job.id} goes on; waiting for it`);

@@ -4,6 +4,7 @@ import type { ClientFlags } from '../../shared/settings.ts';
 import { apiGet } from './api-client.ts';
 import { adminTarget, clientSettings } from './client-context.ts';
 import { withApiFlags, withExample } from './flags.ts';
+import { addRebuild } from './identity-jobs.ts';
 import type { Io } from './io.ts';
 
 interface ProfileAnswer {
@@ -17,7 +18,7 @@ interface ProfileAnswer {
 }
 
 export function addProfile(program: Command, io: Io): void {
-  const profile = program.command('profile').description('look at profiles');
+  const profile = program.command('profile').description('look at profiles, and count them anew');
   const get = profile
     .command('get')
     .description('print the profile that a stitching key belongs to')
@@ -35,6 +36,7 @@ export function addProfile(program: Command, io: Io): void {
     if (flags.json) io.out(JSON.stringify(found));
     else for (const line of describeProfile(found, io)) io.out(line);
   });
+  addRebuild(profile, io);
 }
 
 function describeProfile(profile: ProfileAnswer, io: Io): readonly string[] {

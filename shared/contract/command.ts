@@ -25,7 +25,13 @@ export interface SplitBeginCommand {
   readonly reason: 'split' | 'removed';
 }
 
-/** What the events of one side of a split come to. */
+/** A profile's attributes are counted anew from its events, with the config in force. */
+export interface RebuildCommand {
+  readonly kind: 'rebuild';
+  readonly profileId: string;
+}
+
+/** What the events of one side of a split, or of a rebuilt profile, come to. */
 export interface SplitFillCommand {
   readonly kind: 'split_fill';
   readonly splitId: string;
@@ -40,7 +46,7 @@ export interface SplitFillCommand {
   readonly keptFromMs?: number | undefined;
 }
 
-export type IdentityCommand = MergeCommand | SplitBeginCommand | SplitFillCommand;
+export type IdentityCommand = MergeCommand | SplitBeginCommand | RebuildCommand | SplitFillCommand;
 
 /** Why a command is refused. */
 export const COMMAND_REFUSALS = [

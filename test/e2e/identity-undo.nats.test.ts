@@ -223,6 +223,22 @@ describe('a merge by hand', () => {
   });
 });
 
+describe('a rebuild', () => {
+  it('comes to the same as what was counted live', async () => {
+    await send({ customer_id: 'greg', device: 'g1' }, { page: 'g1' });
+    await send({ device: 'g1' }, { name: 'Bought', paid: 12 });
+    await send({ customer_id: 'greg' }, { page: 'g2' });
+    const before = (await profile('customer_id/greg'))!;
+    const rebuilt = await post('rebuild', { profile: key('customer_id', 'greg') });
+    expect(rebuilt).toMatchObject({ status: 200, body: { state: 'done' } });
+    expect(await profile('customer_id/greg')).toMatchObject({
+      id: before.id,
+      attributes: before.attributes,
+      audiences: before.audiences,
+    });
+  });
+});
+
 describe('what a gateway left half done', () => {
   it.each(['asked', 'begun'] as const)(
     'when it was %s, another one finishes it',

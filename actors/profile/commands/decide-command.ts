@@ -7,6 +7,7 @@ import { chase, type Need } from '../find-profiles.ts';
 import { endOf } from '../lifecycle.ts';
 import type { Profile } from '../profile.ts';
 import type { Rules } from '../rules.ts';
+import { beginRebuild } from './count-anew.ts';
 import { mergeByHand } from './merge-by-hand.ts';
 import type { CommandInput } from './parse-command.ts';
 import { beginSplit } from './split-begin.ts';
@@ -30,6 +31,8 @@ export function decideCommand(draft: Draft, input: CommandInput, rules: Rules): 
       return mergeByHand(draft, command, input, rules);
     case 'split_begin':
       return beginSplit(draft, command, input, rules);
+    case 'rebuild':
+      return beginRebuild(draft, command, input, rules);
     case 'split_fill':
       return fillSplit(draft, command, input, rules);
     default:

@@ -41,6 +41,8 @@ function isCommand(command: Readonly<Record<string, unknown>>): boolean {
         (command.keys === null || isLists(command.keys)) &&
         (command.reason === 'split' || command.reason === 'removed')
       );
+    case 'rebuild':
+      return isId(command.profileId);
     case 'split_fill':
       return (
         isId(command.splitId) &&

@@ -7,19 +7,9 @@ import type { Draft } from '../draft.ts';
 import { chase, missingLinks } from '../find-profiles.ts';
 import { REDIRECT_TIMER, withExpiry } from '../lifecycle.ts';
 import { withoutKey } from '../place-keys.ts';
-import {
-  type HeldKey,
-  type HeldKeys,
-  holdsKey,
-  joinLists,
-  type KeyLists,
-  keyLists,
-  type Link,
-  type Profile,
-  type Redirect,
-} from '../profile.ts';
-import { earlyOf, type Rebuilding } from '../rebuilding.ts';
+import { type HeldKey, type HeldKeys, holdsKey, type Link, type Profile, type Redirect } from '../profile.ts';
 import type { Rules } from '../rules.ts';
+import { countedAnew } from './count-anew.ts';
 import { type CommandDecision, done, livingProfile, refused } from './decide-command.ts';
 import { divideMerges, type MergeShares } from './divide-merges.ts';
 import type { CommandInput } from './parse-command.ts';
@@ -154,25 +144,12 @@ function divide(draft: Draft, parts: Parts, { command, input, rules }: Context):
 }
 
 /** One side at the moment of the split: its keys, nothing counted, and what the whole knew of applied messages. */
-function emptied(side: Profile, keys: HeldKeys, apartFrom: string, { id, nowMs }: CommandInput): Profile {
-  const { observed: _, stamps, ...kept } = side;
-  const rebuilding: Rebuilding = {
-    splitId: id,
-    profileId: side.id,
-    sinceMs: side.createdAtMs,
-    keys: joinLists(side.former, listsOf(keys), Number.MAX_SAFE_INTEGER) ?? {},
-    after: {},
-    early: earlyOf(stamps),
-  };
+function emptied(side: Profile, keys: HeldKeys, apartFrom: string, input: CommandInput): Profile {
+  const { nowMs } = input;
   return {
-    ...kept,
-    keys,
-    attributes: {},
+    ...countedAnew(side, keys, input),
     fired: {},
-    updatedAtMs: Math.max(side.updatedAtMs, nowMs),
     apart: [...(side.apart ?? []), { profileId: apartFrom, atMs: nowMs }],
-    rebuilding: [rebuilding],
-    ...(stamps && { stamps }),
   };
 }
 
@@ -199,10 +176,6 @@ function without(keys: HeldKeys, staying: HeldKeys): HeldKeys {
 
 function firstSeen(keys: HeldKeys): number {
   return Math.min(...Object.values(keys).flatMap((held) => held.map(({ firstSeenMs }) => firstSeenMs)));
-}
-
-function listsOf(keys: HeldKeys): KeyLists {
-  return keyLists({ keys });
 }
 
 function textOf({ value }: HeldKey): string {

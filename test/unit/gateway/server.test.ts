@@ -147,6 +147,7 @@ describe('/openapi.json', () => {
       'get /v1/status',
       'post /v1/events',
       'post /v1/identity/merge',
+      'post /v1/identity/rebuild',
       'post /v1/identity/simulate',
       'post /v1/identity/split',
     ]);

@@ -337,3 +337,45 @@ describe('filling', () => {
     expect(fold.profiles().filter(({ rebuilding }) => rebuilding)).toEqual([]);
   });
 });
+
+describe('a rebuild', () => {
+  it('counts the attributes anew with the config of now, and fires nothing again', () => {
+    const fold = made();
+    fold.now({ id: 'v', keys: { email: 'ann@x', device: 'd1' }, timestampMs: T0 + 1 });
+    fold.now({
+      id: 'b',
+      name: 'Bought',
+      properties: { amount: 120 },
+      keys: { email: 'ann@x' },
+      timestampMs: T0 + 2,
+    });
+    const { id } = fold.holder('email', 'ann@x')!;
+    expect(fold.activations()).toHaveLength(1);
+    fold.command({ kind: 'rebuild', profileId: id }, 'r1');
+    expect(fold.view('email', 'ann@x').attributes).toEqual({ n: 0, spend: 0 });
+    fold.now({
+      id: 'b2',
+      name: 'Bought',
+      properties: { amount: 30 },
+      keys: { device: 'd1' },
+      timestampMs: T0 + 3,
+    });
+    fold.applyAll();
+    for (const fill of fold.fills('r1', [id])) fold.command(fill, `r1-${fill.profileId}`);
+    expect(fold.view('email', 'ann@x').attributes).toEqual({ n: 3, spend: 150, last: 'b2' });
+    expect(fold.activations()).toHaveLength(1);
+    expect(fold.contradictions()).toEqual([]);
+  });
+
+  it('is refused while another is on, and is the same when it is asked for again', () => {
+    const fold = made();
+    fold.now({ keys: { email: 'ann@x' } });
+    const { id } = fold.holder('email', 'ann@x')!;
+    const reply = fold.command({ kind: 'rebuild', profileId: id }, 'r1');
+    expect(fold.command({ kind: 'rebuild', profileId: id }, 'r1')).toEqual(reply);
+    expect(fold.command({ kind: 'rebuild', profileId: id }, 'r2').refused?.reason).toBe('being_rebuilt');
+    expect(fold.command({ kind: 'rebuild', profileId: 'nobody' }, 'r3').refused?.reason).toBe(
+      'unknown_profile',
+    );
+  });
+});

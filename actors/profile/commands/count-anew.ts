@@ -1,0 +1,51 @@
+// A profile whose attributes begin at nothing: what its events come to is counted from the log and added afterwards, as the
+// second half of a split, or of a rebuild with the config of now.
+import type { RebuildCommand } from '../../../shared/contract/command.ts';
+import { recordKeys } from '../../../shared/contract/names.ts';
+import type { Draft } from '../draft.ts';
+import { withExpiry } from '../lifecycle.ts';
+import { type HeldKeys, joinLists, keyLists, type Profile } from '../profile.ts';
+import { earlyOf, type Rebuilding } from '../rebuilding.ts';
+import type { Rules } from '../rules.ts';
+import { type CommandDecision, done, livingProfile, refused } from './decide-command.ts';
+import type { CommandInput } from './parse-command.ts';
+
+/** The profile with these keys and nothing counted; until it is filled what it knows sets nothing off. */
+export function countedAnew(profile: Profile, keys: HeldKeys, { id, nowMs }: CommandInput): Profile {
+  const { observed: _, stamps, ...kept } = profile;
+  const rebuilding: Rebuilding = {
+    splitId: id,
+    profileId: profile.id,
+    sinceMs: profile.createdAtMs,
+    keys: joinLists(profile.former, keyLists({ keys }), Number.MAX_SAFE_INTEGER) ?? {},
+    after: {},
+    early: earlyOf(stamps),
+  };
+  return {
+    ...kept,
+    keys,
+    attributes: {},
+    updatedAtMs: Math.max(profile.updatedAtMs, nowMs),
+    rebuilding: [rebuilding],
+    ...(stamps && { stamps }),
+  };
+}
+
+/** The first half of a rebuild. What has fired stays fired. */
+export function beginRebuild(
+  draft: Draft,
+  command: RebuildCommand,
+  input: CommandInput,
+  rules: Rules,
+): CommandDecision {
+  const found = livingProfile(draft, command.profileId, input, rules);
+  if (found.kind !== 'profile') return found;
+  const { profile } = found;
+  // It has begun already: the command was sent again.
+  if (profile.rebuilding?.some(({ splitId }) => splitId === input.id)) return done(input, [profile.id]);
+  if (profile.rebuilding)
+    return refused(input, 'being_rebuilt', `profile ${profile.id} is being counted anew already`);
+  const emptied = countedAnew(profile, profile.keys, input);
+  draft.put(recordKeys.profile(profile.id), withExpiry(emptied, rules.config, draft));
+  return done(input, [profile.id]);
+}
