@@ -6,6 +6,7 @@ import type { SegmentConfig } from '../shared/contract/config/segment-config.ts'
 import type { SegmentNames } from '../shared/contract/names.ts';
 import type { Clock } from '../shared/kernel/clock.ts';
 import type { Random } from '../shared/kernel/random.ts';
+import type { ConfigStore } from '../shared/ports/config-store.ts';
 import type { EventLogAppender, EventLogReader } from '../shared/ports/event-log.ts';
 import type { Membership } from '../shared/ports/membership.ts';
 import type { OutboxCopies } from '../shared/ports/outbox-copies.ts';
@@ -16,6 +17,7 @@ export interface GatewaySegment {
   /** The config in force now. */
   readonly config: () => SegmentConfig;
   readonly configVersion: () => number;
+  readonly configs: ConfigStore;
   /** Closed by the gateway, after the last request in flight. */
   readonly appender: EventLogAppender;
   readonly log: Pick<EventLogReader, 'state' | 'lastSequenceOf' | 'countAfter'>;

@@ -260,6 +260,7 @@ function gatewaySegment(door: NatsDoor, segment: DeployedSegment): GatewaySegmen
   return {
     config: segment.config,
     configVersion: segment.configVersion,
+    configs: segment.configs,
     appender: createEventLogAppender(door, names, { clock: systemClock, random: systemRandom }),
     log: createEventLogReader(door, names, shards),
     store: createRecordStore(door, names),
@@ -304,6 +305,7 @@ async function startSegmentWorker(parts: SegmentWorkerParts, belongings: Belongi
       replies: createReplies(door),
       telemetry: withTestSeams(telemetry, settings),
       actor: actorOf(segment),
+      refreshActor: () => segment.refresh(),
     },
     { segment: names.segment, workerId: id, shards },
   );

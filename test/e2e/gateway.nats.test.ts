@@ -7,6 +7,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createGateway } from '../../gateway/server.ts';
 import { systemClock } from '../../shared/kernel/clock.ts';
 import { systemRandom } from '../../shared/kernel/random.ts';
+import { createConfigStore } from '../../shared/nats/config-store.ts';
 import { createEventLogAppender } from '../../shared/nats/event-log-appender.ts';
 import { createEventLogReader } from '../../shared/nats/event-log-reader.ts';
 import { createMembership } from '../../shared/nats/membership.ts';
@@ -45,6 +46,7 @@ async function start(eventsBytesMax: number): Promise<void> {
         {
           config: () => config,
           configVersion: () => 1,
+          configs: createConfigStore(door, names),
           appender: createEventLogAppender(door, names, { deadlineMs: 1_500 }),
           log: createEventLogReader(door, names),
           store: createRecordStore(door, names),

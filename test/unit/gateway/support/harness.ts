@@ -11,6 +11,7 @@ import type { SegmentConfig } from '../../../../shared/contract/config/segment-c
 import { segmentNames } from '../../../../shared/contract/names.ts';
 import { type Clock, systemClock } from '../../../../shared/kernel/clock.ts';
 import { seededRandom } from '../../../../shared/kernel/random.ts';
+import { memoryConfigStore } from '../../../support/memory-config-store.ts';
 import { fakeAppender, fakeCopies, fakeLog, fakeMembership, fakeReplyBoxes, fakeStore } from './fakes.ts';
 
 export const WRITE_KEY = 'write-key-1';
@@ -40,6 +41,7 @@ export function makeSegment(name = 'shop', config: SegmentConfig = testConfig())
   return {
     config: () => config,
     configVersion: () => 1,
+    configs: memoryConfigStore(),
     appender: fakeAppender(),
     log: fakeLog(),
     store: fakeStore(),
