@@ -14,6 +14,8 @@ import { installLifecycle } from './http/lifecycle.ts';
 import { collectRoutes } from './http/method-guards.ts';
 import { createMetrics, type GatewayMetrics } from './metrics.ts';
 import { OPENAPI } from './openapi.ts';
+import { addConfigRoutes } from './routes/config.ts';
+import { addConfigDiffRoutes } from './routes/config-diff.ts';
 import { addEventRoutes } from './routes/events.ts';
 import { addIdentityRoutes } from './routes/identity.ts';
 import { addOperationRoutes } from './routes/operations.ts';
@@ -52,6 +54,8 @@ export async function createGateway(
   addEventRoutes(app, context);
   addProfileRoutes(app, context);
   addIdentityRoutes(app, context);
+  addConfigRoutes(app, context);
+  addConfigDiffRoutes(app, context);
   addStatusRoutes(app, context);
   addOperationRoutes(app, context);
   addMethodGuards();

@@ -125,7 +125,8 @@ function groupOf(indexes: readonly number[], events: readonly LoggedEvent[]): Ex
   const keys: Record<string, string[]> = {};
   for (const index of indexes) {
     for (const [name, value] of Object.entries(events[index]!.event.keys)) {
-      const values = (keys[name] ??= []);
+      const values = keys[name] ?? [];
+      keys[name] = values;
       if (values.length < VALUES_SHOWN && !values.includes(value)) values.push(value);
     }
   }

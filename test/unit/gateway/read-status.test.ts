@@ -24,6 +24,7 @@ function makeSegment() {
     },
     configVersion: () => 7,
     configs: memoryConfigStore(),
+    recentEvents: { read: async function* () {} },
     appender: fakeAppender(),
     log: fakeLog(),
     store: fakeStore(),
