@@ -184,6 +184,7 @@ describe('a config that changes under load', () => {
       status,
       (now) => now.workers.length === WORKERS && now.shards.every(({ owner }) => owner !== null),
     );
+    const startMs = performance.now();
     const running = load.run(SECONDS);
     const steps: { version: number; tookMs: number }[] = [];
     await pause(1500);
@@ -201,6 +202,7 @@ describe('a config that changes under load', () => {
     await pause(1500);
     steps.push(await change(() => api('POST', '/v1/config/life/rollback', JSON.stringify({ to: 1 }))));
     await running;
+    const perSecond = Math.round(load.accepted.size / ((performance.now() - startMs) / 1000));
     await load.send(Array.from({ length: DEVICES }, (_, device) => device));
     await eventually(status, ({ lag }) => lag === 0);
     const activations = await eventually(
@@ -212,7 +214,7 @@ describe('a config that changes under load', () => {
     const loadGaps = gaps.slice(0, SECONDS * EVENTS_PER_SECOND - 1);
     const longestMs = Math.max(...loadGaps);
     console.info(
-      `taken over in ${steps.map(({ tookMs }) => `${tookMs} ms`).join(', ')}; longest gap between commits ${longestMs} ms; ${load.accepted.size} events`,
+      `taken over in ${steps.map(({ tookMs }) => `${tookMs} ms`).join(', ')}; longest gap between commits ${longestMs} ms; ${load.accepted.size} events, ${perSecond}/s`,
     );
     for (const { tookMs } of steps) expect(tookMs).toBeLessThan(SLACK_MS);
     expect(longestMs).toBeLessThan(SLACK_MS);
