@@ -71,7 +71,9 @@ async function stitchAll(
   events: readonly LoggedEvent[],
   pause: () => Promise<void>,
 ): Promise<readonly (string | null)[]> {
-  const simulation = new IdentitySimulation(config, events[0]?.nowMs ?? 0);
+  // What is made of the profiles does not matter here.
+  const stitching = { ...config, events: [], attributes: [], audiences: [], activations: [], triggers: [] };
+  const simulation = new IdentitySimulation(stitching, events[0]?.nowMs ?? 0);
   const mergedInto = new Map<string, string>();
   const ids: (string | null)[] = [];
   for (const [index, { event, nowMs }] of events.entries()) {

@@ -125,7 +125,11 @@ function checkConfig(
   }
   if (file && file.source.digest !== stored.digest) {
     const found = `version ${stored.version} is in force, and ${file.file} is another`;
-    return warning(name, found, `start a worker with --config ${file.file} to put it in force`);
+    return warning(
+      name,
+      found,
+      `look at it with stitchwork diff ${file.file}, and put it in force with stitchwork apply ${file.file}`,
+    );
   }
   const same = file ? `, the same as ${file.file}` : '';
   return ok(name, `version ${stored.version} of ${names.segment} validates${same}`);

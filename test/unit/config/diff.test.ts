@@ -1,4 +1,5 @@
 // The diff of two configs: what it names, in which words, and that what does not change in meaning is not named.
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { describeDiff } from '../../../shared/contract/config/describe-diff.ts';
 import { type ConfigText, diffConfigs } from '../../../shared/contract/config/diff.ts';
@@ -157,5 +158,78 @@ describe('a diff of configs', () => {
     expect(shapeOf(added)).toEqual(removed.changes.map(({ section, name }) => `added ${section} ${name}`));
     for (const { effect } of [...removed.changes, ...added.changes])
       expect(effect.length).toBeGreaterThan(20);
+  });
+});
+
+/** Configs of a few items, each of which is absent or in one of several forms; some forms mean the same. */
+const anyConfig = fc
+  .record({
+    limit: fc.constantFrom(
+      '',
+      ', limit: 3',
+      ', limit: 5/30d',
+      ', observe_only: true',
+      ', observe_only: false',
+    ),
+    order: fc.boolean(),
+    logout: fc.constantFrom('', '  logout: [Bye]\n', '  logout: []\n', '  max_keys_per_profile: 200\n'),
+    views: fc.constantFrom(
+      '',
+      'windows: [1h]',
+      'windows: [1h, 7d]',
+      'total: true',
+      'total: true, merge: sum',
+    ),
+    last: fc.constantFrom(
+      '',
+      'type: single',
+      'type: single, keep: newest',
+      'type: max',
+      'type: single, ttl: 1d',
+    ),
+  })
+  .map(({ limit, order, logout, views, last }) => {
+    const keys = [`    - { name: email${limit} }\n`, '    - { name: device, kind: device }\n'];
+    const attributes = [
+      views && `  - { name: views, type: counter, on: viewed, ${views} }\n`,
+      last && `  - { name: last, on: viewed, value: event.properties.page, ${last} }\n`,
+    ].join('');
+    return `segment: shop
+stitching:
+  keys:
+${(order ? keys : keys.toReversed()).join('')}${logout}events:
+  - { name: viewed, when: 'true' }
+${attributes && `attributes:\n${attributes}`}`;
+  });
+
+describe('laws of the diff', () => {
+  const digestOf = (yaml: string) => {
+    const parsed = parseSegmentConfig(yaml);
+    return parsed.kind === 'ok' ? parsed.digest : undefined;
+  };
+
+  it('is empty exactly when both mean the same', () => {
+    fc.assert(
+      fc.property(anyConfig, anyConfig, (a, b) => {
+        const { changes } = diffConfigs(text(a), text(b));
+        expect(changes.length === 0).toBe(digestOf(a) === digestOf(b));
+        for (const { kind, fields } of changes) expect(fields.length > 0).toBe(kind === 'changed');
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it('turned round names the same items, added for removed', () => {
+    const turned = { added: 'removed', removed: 'added', changed: 'changed' } as const;
+    fc.assert(
+      fc.property(anyConfig, anyConfig, (a, b) => {
+        const there = diffConfigs(text(a), text(b));
+        const back = diffConfigs(text(b), text(a));
+        expect(back.stitching).toBe(there.stitching);
+        expect(
+          back.changes.map(({ kind, section, name }) => `${turned[kind]} ${section} ${name}`).sort(),
+        ).toEqual(shapeOf(there).toSorted());
+      }),
+    );
   });
 });
