@@ -23,8 +23,9 @@ export interface GatewaySegment {
   readonly recentEvents: RecentEvents;
   /** Closed by the gateway, after the last request in flight. */
   readonly appender: EventLogAppender;
-  readonly log: Pick<EventLogReader, 'state' | 'lastSequenceOf' | 'countAfter'>;
-  readonly store: Pick<RecordStore, 'read'>;
+  readonly log: Pick<EventLogReader, 'state' | 'lastSequenceOf' | 'countAfter' | 'messageAt' | 'open'>;
+  /** Written for jobs alone: profiles are the workers'. */
+  readonly store: Pick<RecordStore, 'read' | 'commit'>;
   readonly membership: Pick<Membership, 'members' | 'probe'>;
   readonly copies: Pick<OutboxCopies, 'states'>;
   readonly replyBoxes: ReplyBoxes;

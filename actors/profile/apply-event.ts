@@ -19,6 +19,8 @@ export interface AppliedEvent {
   readonly atMs: number;
   /** Log time. */
   readonly nowMs: number;
+  /** Size of the message. */
+  readonly bytes: number;
 }
 
 const NOTHING: Readonly<Record<string, never>> = {};
@@ -60,7 +62,7 @@ export function applyEvent(
 }
 
 /** Key events and attributes see the event alone, so that they do not depend on what was applied before. */
-function contextOf({ root, nowMs }: AppliedEvent): ExpressionContext {
+function contextOf({ root, nowMs, bytes }: AppliedEvent): ExpressionContext {
   const keys = root.keys as Record<string, string>;
-  return { event: root, profile: NOTHING, keys, keys_all: NOTHING, now: new Date(nowMs) };
+  return { event: root, profile: NOTHING, keys, keys_all: NOTHING, now: new Date(nowMs), bytes };
 }

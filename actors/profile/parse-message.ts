@@ -51,7 +51,8 @@ export function parseMessage(message: ActorMessage, config: SegmentConfig): Pars
   for (const { config: key, value } of keys.usable) usable[key.name] = value;
   const { messageId, name, properties, table } = event;
   const root = { messageId, name, properties, table: table ?? '', keys: usable, timestamp: new Date(atMs) };
-  const applied = { messageId, name, seenId: seenIdOf(messageId), root, atMs, nowMs: message.nowMs };
+  const bytes = message.payload.length;
+  const applied = { messageId, name, seenId: seenIdOf(messageId), root, atMs, nowMs: message.nowMs, bytes };
   const idEntropy = `${message.logId}:${message.sequence}`;
   const linkKeys = keys.usable.map(({ config: { name }, value }) => recordKeys.link(name, value));
   return {

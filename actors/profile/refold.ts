@@ -39,6 +39,8 @@ export function idsOfLink(link: Link): readonly string[] {
  * nearer to it than this share of the shortest retention. Nearer events of other shards were only applied later.
  */
 const EARLIER_SHARE = 0.5;
+/** Shards are read side by side: so many events of the profile are held to be put in order. */
+const SORTED_AT_ONCE = 50_000;
 
 export class Refold {
   readonly #side: RefoldSide;
@@ -49,6 +51,7 @@ export class Refold {
   readonly #notBefore: ReadonlyMap<string, number>;
   readonly #counted = new Set<string>();
   readonly #facts: AuditFact[] = [];
+  readonly #waiting: EventInput[] = [];
   #folded: Profile;
   #observed: KeyLists | undefined;
 
@@ -69,7 +72,7 @@ export class Refold {
     this.#folded = { ...newProfile(profile.id, rebuilding.sinceMs, rules.configVersion), keys: profile.keys };
   }
 
-  /** Counts a message if it is an event of this side that was applied before the split. In log order. */
+  /** Counts a message if it is an event of this side that was applied before the split. */
   consider(message: ActorMessage): void {
     const envelope = readEnvelope(message.payload);
     if (envelope?.type !== 'event') return;
@@ -80,11 +83,14 @@ export class Refold {
     if (message.nowMs < (this.#notBefore.get(linkKey) ?? 0)) return;
     if (!isBefore(this.#side.rebuilding, message)) return;
     const parsed = parseMessage(message, this.#rules.config);
-    if (parsed.kind === 'event' && this.#isOurs(linkKey, parsed.input)) this.#count(parsed.input);
+    if (parsed.kind !== 'event' || !this.#isOurs(linkKey, parsed.input)) return;
+    this.#waiting.push(parsed.input);
+    if (this.#waiting.length >= SORTED_AT_ONCE) this.#countWaiting();
   }
 
   /** What there is to fill in. */
   result(): Pick<SplitFillCommand, 'attributes' | 'fired' | 'observed' | 'events'> {
+    this.#countWaiting();
     const { attributes, fired } = this.#folded;
     return { attributes, fired, observed: this.#observed ?? {}, events: this.#counted.size };
   }
@@ -95,6 +101,13 @@ export class Refold {
     if (!link) return false;
     const owner = pastOwner(link, event.atMs) ?? link.profileId;
     return owner !== null && this.#living.get(owner) === this.#side.profile.id;
+  }
+
+  /** In the order of the log: attributes do not depend on it, what fires once does. */
+  #countWaiting(): void {
+    this.#waiting.sort((a, b) => a.message.sequence - b.message.sequence);
+    for (const input of this.#waiting) this.#count(input);
+    this.#waiting.length = 0;
   }
 
   #count({ event, keys }: EventInput): void {

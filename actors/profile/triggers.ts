@@ -19,6 +19,8 @@ export interface Cause {
   /** Message id of an event, or what names a timer's message: the same cause gives the same activation ids. */
   readonly id: string;
   readonly nowMs: number;
+  /** Size of the message. */
+  readonly bytes?: number;
 }
 
 interface Due {
@@ -42,7 +44,14 @@ export function runTriggers(
   const due = hits.flatMap((hit) =>
     (rules.triggers.get(hit) ?? []).map((rule): Due => ({ rule, because: { event: hit } })),
   );
-  return fire(profile, due, event.root, { id: event.messageId, nowMs: event.nowMs }, rules, facts);
+  return fire(
+    profile,
+    due,
+    event.root,
+    { id: event.messageId, nowMs: event.nowMs, bytes: event.bytes },
+    rules,
+    facts,
+  );
 }
 
 /** Activations of changes of audiences. */
@@ -69,7 +78,8 @@ function fire(
   facts: AuditFact[],
 ): Triggered {
   if (due.length === 0) return { profile, activations: [] };
-  const context = profileContext(profile, rules.config, event, cause.nowMs, rules.triggerNames);
+  const { bytes = 0 } = cause;
+  const context = { ...profileContext(profile, rules.config, event, cause.nowMs, rules.triggerNames), bytes };
   const activations: Activation[] = [];
   const fired: Record<string, number> = {};
   for (const one of due) {

@@ -220,6 +220,32 @@ export const ProfileAnswer = Type.Object(
   },
 );
 
+export const AudiencesAnswer = Type.Object(
+  {
+    segment: Type.String(),
+    configVersion: Type.Integer(),
+    audiences: Type.Array(
+      Type.Object({
+        name: Type.String(),
+        size: Type.Integer({ description: 'Profiles that are in it, as of the last commit of every shard.' }),
+        sample: Type.Array(Type.String(), {
+          description: 'Ids of a few that came in lately; one may have left since.',
+        }),
+      }),
+    ),
+  },
+  {
+    description: 'Audiences in the order of the config.',
+    examples: [
+      {
+        segment: 'shop',
+        configVersion: 3,
+        audiences: [{ name: 'gold_yoga', size: 1204, sample: ['0192f7c1-5f0e-7cc2-8d7e-0f6f0c3a9b11'] }],
+      },
+    ],
+  },
+);
+
 const ShardStatus = Type.Object({
   shard: Type.Integer(),
   owner: Type.Union([Type.String(), Type.Null()]),

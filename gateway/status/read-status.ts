@@ -57,8 +57,11 @@ export interface SegmentStatus {
 /** What the status of a segment is read through. */
 export type StatusSource = Pick<
   GatewaySegment,
-  'log' | 'store' | 'membership' | 'copies' | 'names' | 'shards' | 'configVersion'
->;
+  'membership' | 'copies' | 'names' | 'shards' | 'configVersion'
+> & {
+  readonly log: Pick<GatewaySegment['log'], 'state' | 'lastSequenceOf' | 'countAfter'>;
+  readonly store: Pick<GatewaySegment['store'], 'read'>;
+};
 
 export interface SegmentAnswer {
   readonly status: SegmentStatus;

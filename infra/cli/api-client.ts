@@ -12,7 +12,16 @@ export interface ApiTarget {
 
 /** GET of a JSON document. Throws CommandFailure: 3 when there is none, 4 when nobody answers, else 1. */
 export async function apiGet(target: ApiTarget, path: string): Promise<unknown> {
-  const response = await apiFetch(target, path, { method: 'GET' });
+  return documentOf(await apiFetch(target, path, { method: 'GET' }));
+}
+
+/** POST of a JSON document; its answer. Throws as `apiGet` does. */
+export async function apiPost(target: ApiTarget, path: string, body: object): Promise<unknown> {
+  const headers = { 'content-type': 'application/json' };
+  return documentOf(await apiFetch(target, path, { method: 'POST', body: JSON.stringify(body), headers }));
+}
+
+async function documentOf(response: Response): Promise<unknown> {
   const text = await response.text();
   if (response.ok) return JSON.parse(text) as unknown;
   throw failureOf(response.status, text);

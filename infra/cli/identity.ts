@@ -6,6 +6,7 @@ import type { SimulatedEvent, SimulatedProfile } from '../../actors/profile/simu
 import type { AuditFact } from '../../shared/contract/outbox.ts';
 import { CommandFailure, EXIT } from './exit.ts';
 import { withExample, withJson } from './flags.ts';
+import { addIdentityJobs } from './identity-jobs.ts';
 import type { Io } from './io.ts';
 
 interface Flags {
@@ -14,7 +15,9 @@ interface Flags {
 }
 
 export function addIdentity(program: Command, io: Io): void {
-  const identity = program.command('identity').description('look at how events are stitched to profiles');
+  const identity = program
+    .command('identity')
+    .description('look at how events are stitched to profiles, and put it right by hand');
   const simulate = identity
     .command('simulate')
     .description(
@@ -28,6 +31,7 @@ export function addIdentity(program: Command, io: Io): void {
     `echo '{"name":"Sign in","keys":{"email":"ann@x.org","anonymous_id":"a1"}}' | stitchwork identity simulate -c shop.yaml --json`,
   );
   simulate.action((file: string, flags: Flags) => runSimulation(file, flags, io));
+  addIdentityJobs(identity, io);
 }
 
 async function runSimulation(file: string, flags: Flags, io: Io): Promise<void> {

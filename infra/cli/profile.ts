@@ -10,6 +10,7 @@ interface ProfileAnswer {
   readonly id: string;
   readonly keys: Readonly<Record<string, readonly string[]>>;
   readonly attributes: Readonly<Record<string, unknown>>;
+  readonly audiences?: readonly string[];
   readonly createdAt?: string;
   readonly updatedAt?: string;
   readonly mergedFrom?: readonly string[];
@@ -45,6 +46,7 @@ function describeProfile(profile: ProfileAnswer, io: Io): readonly string[] {
   for (const [name, value] of Object.entries(profile.attributes)) {
     lines.push(`  ${name}: ${typeof value === 'string' ? value : JSON.stringify(value)}`);
   }
+  if (profile.audiences?.length) lines.push(io.style.bold('audiences'), `  ${profile.audiences.join(', ')}`);
   if (profile.mergedFrom?.length)
     lines.push(io.style.dim(`profiles merged into it: ${profile.mergedFrom.length}`));
   return lines;

@@ -3,6 +3,7 @@
 import { Command } from 'commander';
 import { packageVersion } from '../package-root.ts';
 import { addApply } from './apply.ts';
+import { addAudiences } from './audiences.ts';
 import { addBench } from './bench.ts';
 import { addCluster } from './cluster.ts';
 import { addCompletion } from './completion.ts';
@@ -65,6 +66,7 @@ export function buildProgram(io: Io): Command {
     addTail,
     addProfile,
     addIdentity,
+    addAudiences,
     addValidate,
     addDiff,
     addApply,

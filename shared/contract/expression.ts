@@ -1,8 +1,11 @@
-// CEL (the Common Expression Language), compiled once and evaluated without ever throwing. Whole numbers of JSON are
-// doubles and literals are ints, so arithmetic between the two is declared. `matches` is refused: the library runs it
-// on a backtracking engine, which one event could stall.
+// CEL (the Common Expression Language), compiled once and evaluated without ever throwing, within a budget. Whole numbers of
+// JSON are doubles and literals are ints, so arithmetic between the two is declared.
 import { Environment } from '@marcbachmann/cel-js';
+import { didYouMean } from '../kernel/edit-distance.ts';
 import { errorText } from '../kernel/errors.ts';
+import { beginBudget, isExhausted, meter, visitNodes } from './cel/budget.ts';
+import { PATTERN_SIZE_MAX, REPLACED, registerFunctions } from './cel/functions.ts';
+import { patternProblem } from './pattern.ts';
 
 export type Evaluated =
   | { readonly kind: 'value'; readonly value: unknown }
@@ -24,6 +27,8 @@ export interface ExpressionContext {
   /** In aggregates of a list. */
   readonly item?: Readonly<Record<string, unknown>>;
   readonly now: Date;
+  /** Size of the event in bytes: what an expression may cost depends on it. */
+  readonly bytes?: number;
 }
 
 export type Compiled =
@@ -83,6 +88,7 @@ function makeEnvironment(roots: Roots): Environment {
     env.registerOperator(`int ${operator} double`, mixed);
     env.registerOperator(`double ${operator} int`, mixed);
   }
+  registerFunctions(env);
   return env;
 }
 
@@ -116,25 +122,76 @@ function compileIn(
   source: string,
 ): { readonly kind: 'ok'; readonly parsed: Parsed; readonly type: string } | InvalidExpression {
   try {
-    const parsed = env.parse(source);
+    const parsed = env.parse(source) as Parsed & ReturnType<Environment['parse']>;
+    const wrong = useOurs(parsed.ast);
+    if (wrong) return { kind: 'invalid', reason: wrong.reason, at: placeOf(source, wrong.offset) };
     const checked = parsed.check();
     if (!checked.valid) return invalid(source, checked.error);
-    const matches = /\bmatches\s*(\/\/[^\n]*\n\s*)*\(/.exec(withoutTexts(source));
-    if (matches) {
-      const reason = 'matches() is not supported yet; use startsWith, endsWith, contains or ==';
-      return { kind: 'invalid', reason, at: placeOf(source, matches.index) };
-    }
+    meter(parsed.ast);
     return { kind: 'ok', parsed, type: String(checked.type) };
   } catch (error) {
     return invalid(source, error);
   }
 }
 
+/** Puts our functions in the place of the library's. Gives what is wrong with a pattern, and where. */
+function useOurs(ast: unknown): { readonly reason: string; readonly offset: number } | undefined {
+  let wrong: { readonly reason: string; readonly offset: number } | undefined;
+  visitNodes(ast, (node) => {
+    if (node.op !== 'call' && node.op !== 'rcall') return;
+    const args = node.args as [name: unknown, ...rest: unknown[]];
+    const ours = typeof args[0] === 'string' ? REPLACED.get(args[0]) : undefined;
+    if (ours === undefined) return;
+    if (args[0] === 'matches') wrong ??= wrongPattern(node as never);
+    args[0] = ours;
+  });
+  return wrong;
+}
+
+/** A pattern is part of the config, so that it is compiled once and known to be linear. */
+function wrongPattern(node: {
+  readonly args: readonly unknown[];
+  readonly start: number;
+}): { readonly reason: string; readonly offset: number } | undefined {
+  const pattern = (
+    node.args.at(-1) as readonly { readonly op: string; readonly args: unknown; readonly start: number }[]
+  )?.at(-1);
+  if (pattern?.op !== 'value' || typeof pattern.args !== 'string')
+    return {
+      reason: 'matches() takes its pattern as a text that stands in the expression',
+      offset: node.start,
+    };
+  const problem = patternProblem(pattern.args, PATTERN_SIZE_MAX);
+  return problem === undefined ? undefined : { reason: `the pattern ${problem}`, offset: pattern.start };
+}
+
 function invalid(source: string, error: unknown): InvalidExpression {
   const range = error instanceof Error && 'range' in error ? error.range : undefined;
   const start = typeof range === 'object' && range !== null && 'start' in range ? range.start : undefined;
   const at = typeof start === 'number' ? placeOf(source, start) : undefined;
-  return { kind: 'invalid', reason: firstLine(error), at };
+  return { kind: 'invalid', reason: inUsersWords(firstLine(error)), at };
+}
+
+/** Names as users write them, and what they may have meant by one that is not there. */
+function inUsersWords(reason: string): string {
+  let text = reason;
+  for (const [theirs, ours] of REPLACED) text = text.replaceAll(ours, theirs);
+  const called = /no matching overload for '(?:[^'(]*\.)?(\w+)\(/.exec(text)?.[1];
+  const meant = called === undefined ? undefined : didYouMean(called, functionNames());
+  return meant === undefined || meant === called ? text : `${text}; did you mean ${meant}()?`;
+}
+
+let names: readonly string[] | undefined;
+
+function functionNames(): readonly string[] {
+  names ??= [
+    ...new Set(
+      environment()
+        .getDefinitions()
+        .functions.map(({ name }) => name),
+    ),
+  ].filter((name) => ![...REPLACED.values()].includes(name));
+  return names;
 }
 
 function placeOf(source: string, offset: number): { readonly line: number; readonly column: number } {
@@ -142,13 +199,21 @@ function placeOf(source: string, offset: number): { readonly line: number; reado
   return { line: before.length, column: before.at(-1)!.length + 1 };
 }
 
+const TOO_COSTLY: Evaluated = {
+  kind: 'failed',
+  reason: 'it costs too much on this event: it looks at too many things, too large ones, or both',
+};
+
 function evaluate(parsed: Parsed, context: Record<string, unknown>): Evaluated {
   // A missing field is an exception of the library, and usual: its stack trace would cost more than everything else.
   const { stackTraceLimit } = Error;
   Error.stackTraceLimit = 0;
+  beginBudget((context as { readonly bytes?: number }).bytes ?? 0);
   try {
-    return { kind: 'value', value: plain(parsed(context)) };
+    const value = parsed(context);
+    return isExhausted() ? TOO_COSTLY : { kind: 'value', value: plain(value) };
   } catch (error) {
+    if (isExhausted()) return TOO_COSTLY;
     const code = error instanceof Error && 'code' in error ? error.code : undefined;
     if (MISSING_CODES.has(code)) return { kind: 'missing' };
     return { kind: 'failed', reason: firstLine(error) };

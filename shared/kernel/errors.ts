@@ -22,6 +22,12 @@ export const ERRORS = {
   PROFILE_NOT_FOUND: { status: 404, retry: 'never', text: 'No profile has this key.' },
   CONFLICT: { status: 409, retry: 'never', text: 'Somebody else has changed it meanwhile.' },
   METHOD_NOT_ALLOWED: { status: 405, retry: 'never', text: 'The address does not take this method.' },
+  COMMAND_REFUSED: { status: 409, retry: 'never', text: 'The profiles do not allow this.' },
+  HISTORY_GONE: {
+    status: 409,
+    retry: 'never',
+    text: 'The event log no longer reaches back to the beginning of the profile.',
+  },
   EVENT_TOO_LARGE: { status: 413, retry: 'never', text: 'The event is larger than 1 MB.' },
   REQUEST_TOO_LARGE: { status: 413, retry: 'never', text: 'The request is larger than 5 MB.' },
   TOO_MANY_EVENTS: { status: 413, retry: 'never', text: 'The request holds more than 500 events.' },

@@ -14,12 +14,15 @@ import { connectNats } from '../../shared/nats/connect.ts';
 import { parseRoleSettings } from '../../shared/settings.ts';
 import {
   ATTRIBUTES,
+  type ByHand,
   type CaseEvent,
   caseConfigs,
   expectedOf,
   FEATURES,
   type IdentityCase,
   identityCases,
+  keyListsOf,
+  keyOf,
   timesOf,
   toldOf,
 } from '../support/identity-cases.ts';
@@ -39,6 +42,7 @@ interface Person {
   readonly id: string;
   readonly keys: Readonly<Record<string, readonly string[]>>;
   readonly attributes: Readonly<Record<string, unknown>>;
+  readonly mergedFrom: readonly string[];
 }
 
 /** What the API said while and after a case was played. */
@@ -134,6 +138,11 @@ async function play(one: IdentityCase): Promise<Played> {
   const startMs = Date.now() - last - 1000;
   const owners: (string | null)[] = [];
   for (const [index, event] of one.events.entries()) {
+    if (event.by_hand) {
+      await byHand(one, event.by_hand);
+      owners.push(null);
+      continue;
+    }
     const body = {
       messageId: messageIdOf(one, event, index),
       name: event.name ?? 'Viewed',
@@ -151,6 +160,35 @@ async function play(one: IdentityCase): Promise<Played> {
     if (id !== null && answer) standsFor.set(id, answer.id);
   }
   return { owners, people, standsFor };
+}
+
+/** What somebody does by hand, through the API. */
+async function byHand(one: IdentityCase, { split, merge, undo, not }: ByHand): Promise<void> {
+  const sent = (text: string) => {
+    const { name, value } = keyOf(text);
+    return { key: name, value: sentValue(one, value, false) };
+  };
+  const moved = split?.keys.map((text) => `${sent(text).key}:${sent(text).value}`);
+  const [path, body] = merge
+    ? ['merge', { from: sent(merge.from), into: sent(merge.into), force: merge.force }]
+    : [
+        'split',
+        {
+          profile: sent((split ?? undo)!.of),
+          keys: moved && keyListsOf(moved),
+          undo: undo && (await personOf(one, undo.of))!.mergedFrom.at(-1),
+        },
+      ];
+  const answer = await fetch(`${dev.url}/v1/identity/${path}?segment=${segmentOf(one.config)}`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', authorization: `Bearer ${dev.adminKey}` },
+    body: JSON.stringify(body),
+  });
+  const text = await answer.text();
+  const { error } = JSON.parse(text) as { error?: { code: string; details?: { reason: string }[] } };
+  const reason = error?.code === 'PROFILE_NOT_FOUND' ? 'unknown' : error?.details?.[0]?.reason;
+  expect(reason, `${one.id}: ${text}`).toBe(not);
+  if (not === undefined) expect(answer.status, `${one.id}: ${text}`).toBe(200);
 }
 
 /** Every key of the case: those of its events that are taken for one, and those of its profiles. */

@@ -7,6 +7,20 @@ import type { AuditFact } from '../../shared/contract/outbox.ts';
 /** Reasons by key name, or by `name:value`. */
 type Reasons = Readonly<Record<string, string>>;
 
+/** A key as `name:value`. */
+type KeyText = string;
+
+export interface ByHand {
+  /** Keys leave the profile of `of` for one of their own. */
+  readonly split?: { readonly of: KeyText; readonly keys: readonly KeyText[] };
+  /** The profile of `from` becomes part of that of `into`. */
+  readonly merge?: { readonly from: KeyText; readonly into: KeyText; readonly force?: boolean };
+  /** What became part of the profile of `of` by the last merge by hand lives again. */
+  readonly undo?: { readonly of: KeyText };
+  /** Why it is not done: a reason code, or `unknown` when a profile is not there. */
+  readonly not?: string;
+}
+
 export interface CaseEvent {
   /** Message id; the same one twice is a repeat. */
   readonly id?: string;
@@ -27,14 +41,8 @@ export interface CaseEvent {
   readonly properties?: Readonly<Record<string, unknown>>;
   /** Kinds of everything that it tells, each once, by name. */
   readonly kinds?: readonly string[];
-  /** By hand, in place of an event: keys, as `name:value`, that leave the profile of `of` for one of their own. */
-  readonly split?: { readonly of: string; readonly keys: readonly string[] };
-  /** By hand: the profile of `from` becomes part of that of `into`. */
-  readonly merge?: { readonly from: string; readonly into: string };
-  /** By hand: one key leaves the profile of `of`. */
-  readonly remove?: { readonly of: string; readonly key: string };
-  /** Why what is asked for by hand is not done. */
-  readonly not?: string;
+  /** By hand, in place of an event. */
+  readonly by_hand?: ByHand;
 }
 
 export interface IdentityCase {
@@ -90,8 +98,24 @@ export function identityCases(): readonly (IdentityCase & { readonly theme: stri
   const files = readdirSync(FOLDER).filter((file) => file.endsWith('.yaml') && file !== 'configs.yaml');
   return files.sort().flatMap((file) => {
     const cases = parse(readFileSync(join(FOLDER, file), 'utf8')) as IdentityCase[];
-    return cases.map((one) => ({ ...one, theme: file.replace('.yaml', '') }));
+    return cases.map((one) => {
+      const events = one.events.map((event) => (event.by_hand ? { ...event, keys: {} } : event));
+      return { ...one, events, theme: file.replace('.yaml', '') };
+    });
   });
+}
+
+/** `name:value` in two. */
+export function keyOf(text: string): { readonly name: string; readonly value: string } {
+  const at = text.indexOf(':');
+  return { name: text.slice(0, at), value: text.slice(at + 1) };
+}
+
+/** Keys as `name:value` by name. */
+export function keyListsOf(texts: readonly string[]): Readonly<Record<string, readonly string[]>> {
+  const lists: Record<string, readonly string[]> = {};
+  for (const { name, value } of texts.map(keyOf)) lists[name] = [...(lists[name] ?? []), value];
+  return lists;
 }
 
 /** When an event happens, and when it comes, in ms after the start. */

@@ -1,6 +1,8 @@
 // Reads a command as it stands in the log. Whatever does not have its form is no envelope.
+
 import type { IdentityCommand } from '../../../shared/contract/command.ts';
 import type { LogEnvelope } from '../../../shared/contract/event.ts';
+import { isAttributeState } from '../../attributes/check-state.ts';
 
 export type CommandEnvelope = Extract<LogEnvelope, { type: 'command' }>;
 
@@ -43,7 +45,7 @@ function isCommand(command: Readonly<Record<string, unknown>>): boolean {
       return (
         isId(command.splitId) &&
         isId(command.profileId) &&
-        isRecordOf(command.attributes, isAttribute) &&
+        isRecordOf(command.attributes, isAttributeState) &&
         isRecordOf(command.fired, isNumber) &&
         isLists(command.observed) &&
         isNumber(command.events) &&
@@ -52,22 +54,6 @@ function isCommand(command: Readonly<Record<string, unknown>>): boolean {
     default:
       return false;
   }
-}
-
-function isAttribute(state: unknown): boolean {
-  if (!isObject(state)) return false;
-  if (state.kind === 'single')
-    return 'value' in state && isNumber(state.atMs) && typeof state.messageId === 'string';
-  return state.kind === 'counter' && isNumber(state.total) && isRecordOf(state.windows, isBuckets);
-}
-
-function isBuckets(buckets: unknown): boolean {
-  return (
-    Array.isArray(buckets) &&
-    buckets.every(
-      (bucket) => Array.isArray(bucket) && bucket.length === 2 && isNumber(bucket[0]) && isNumber(bucket[1]),
-    )
-  );
 }
 
 function isLists(lists: unknown): boolean {

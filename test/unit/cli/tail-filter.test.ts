@@ -97,7 +97,7 @@ describe('a wrong condition', () => {
     ['event.name == ', 'line 1, column 15'],
     ['evnt.name == "x"', 'line 1, column 1'],
     ['event.name == "x" &&\n  profile.views > 1', 'line 2, column 3'],
-    ['event.name.matches("a+")', 'line 1, column 12'],
+    ['event.name.matches("a(")', 'line 1, column 20'],
     ['"text"', 'not true or false'],
   ])('%j exits 2 before any server is asked, and says where', async (where, place) => {
     const { code, err, out } = await runCommand(['tail', 'events', '--where', where, '--segment', 'shop']);

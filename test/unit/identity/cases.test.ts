@@ -5,25 +5,29 @@ import { stringify } from 'yaml';
 import type { CommitReply } from '../../../shared/contract/event.ts';
 import {
   ATTRIBUTES,
+  type ByHand,
   caseConfigs,
   expectedOf,
   FEATURES,
   type IdentityCase,
   identityCases,
+  keyListsOf,
+  keyOf,
   timesOf,
   toldOf,
 } from '../../support/identity-cases.ts';
-import { ProfileFold, parseConfig, T0 } from '../profile/harness.ts';
+import { parseConfig, T0 } from '../profile/harness.ts';
+import { LogFold } from '../profile/log-fold.ts';
 
 const CASES_MIN = 80;
 const CASES = identityCases();
 const CONFIGS = caseConfigs();
 const RUN = CASES.filter(({ needs = [] }) => needs.every((need) => FEATURES.includes(need)));
 
-function foldOf({ config }: IdentityCase): ProfileFold {
+function foldOf({ config }: IdentityCase): LogFold {
   const stitching = CONFIGS[config];
   if (!stitching) throw new Error(`no config ${config}`);
-  return new ProfileFold(parseConfig(stringify({ segment: 'cases', stitching }) + ATTRIBUTES));
+  return new LogFold(parseConfig(stringify({ segment: 'cases', stitching }) + ATTRIBUTES));
 }
 
 describe('identity cases', () => {
@@ -39,6 +43,10 @@ describe('identity cases', () => {
     const owners = new Map<string, string>();
     one.events.forEach((event, index) => {
       const { atMs, comesMs } = timesOf(event, index);
+      if (event.by_hand) {
+        byHand(fold, event.by_hand, `${one.id}-${index}`, T0 + comesMs);
+        return;
+      }
       const told = fold.facts().length;
       const envelope = {
         v: 1,
@@ -53,7 +61,7 @@ describe('identity cases', () => {
         },
         replyTo: '_INBOX.cases',
       } as const;
-      const sent = fold.envelope(envelope, { nowMs: T0 + comesMs });
+      const sent = fold.logged(envelope, T0 + comesMs);
       const facts = fold.facts().slice(told);
       const where = `${one.id}, event ${index + 1}`;
       expect(toldOf(facts, event), where).toEqual(expectedOf(event));
@@ -79,9 +87,39 @@ describe('identity cases', () => {
   it.skip(`of ${CASES.length}, ${CASES.length - RUN.length} wait for what the engine does not do yet`, () => {});
 });
 
+/** What somebody does by hand, as the gateway carries it out. */
+function byHand(fold: LogFold, { split, merge, undo, not }: ByHand, id: string, nowMs: number): void {
+  const idOf = (text: string) => {
+    const { name, value } = keyOf(text);
+    return fold.holder(name, value)?.id ?? 'nobody';
+  };
+  const newProfileId = `new-${id}`;
+  const reply = merge
+    ? fold.command(
+        { kind: 'merge', from: idOf(merge.from), into: idOf(merge.into), force: merge.force },
+        id,
+        nowMs,
+      )
+    : fold.split(
+        {
+          kind: 'split_begin',
+          profileId: idOf((split ?? undo)!.of),
+          newProfileId: split
+            ? newProfileId
+            : fold.holder(keyOf(undo!.of).name, keyOf(undo!.of).value)!.mergedFrom.at(-1)!,
+          keys: split ? keyListsOf(split.keys) : null,
+          reason: 'split',
+        },
+        id,
+        nowMs,
+      );
+  const reason = reply.refused?.reason;
+  expect(reason === 'unknown_profile' ? 'unknown' : reason, id).toBe(not);
+}
+
 /** One letter, one profile: also when it has become part of another since. */
 function noteOwner(
-  fold: ProfileFold,
+  fold: LogFold,
   owners: Map<string, string>,
   letter: string | undefined,
   profileId: string | null,

@@ -11,6 +11,7 @@ import type { CommandReply, IdentityCommand, SplitFillCommand } from '../../../s
 import type { LogEnvelope } from '../../../shared/contract/event.ts';
 import { recordKeys } from '../../../shared/contract/names.ts';
 import { shardOf } from '../../../shared/contract/routing.ts';
+import type { Sent } from '../../support/fold.ts';
 import { type EventShape, eventOf, ProfileFold, T0 } from './harness.ts';
 
 const SHARDS = 8;
@@ -76,6 +77,14 @@ export class LogFold extends ProfileFold {
   /** An event appended and applied at once, with all before it in its shard. */
   now(shape: EventShape, nowMs = T0): void {
     this.applyTo(this.append(shape, nowMs));
+  }
+
+  /** An event as it is, appended and applied at once. */
+  logged(envelope: Extract<LogEnvelope, { type: 'event' }>, nowMs: number): Sent {
+    const shard = shardOf(routingKeyFor(this.config, envelope.event), SHARDS);
+    const message = this.#append(shard, envelope, nowMs);
+    this.#next.get(shard)!.pop();
+    return this.apply(message);
   }
 
   command(command: IdentityCommand, id: string, nowMs = T0): CommandReply {

@@ -7,11 +7,12 @@ import type {
   LogAppend,
   LogMessage,
   LogState,
+  ShardReader,
 } from '../../../../shared/ports/event-log.ts';
 import type { MemberReport, ProbeAnswer } from '../../../../shared/ports/membership.ts';
 import type { CopyState } from '../../../../shared/ports/outbox-copies.ts';
 import type { RecentEvents } from '../../../../shared/ports/recent-events.ts';
-import type { StoredRecord } from '../../../../shared/ports/record-store.ts';
+import type { CommitOutcome, StoredRecord, StoreWrite } from '../../../../shared/ports/record-store.ts';
 import type { ReplyBox, ReplyBoxes } from '../../../../shared/ports/replies.ts';
 
 export interface FakeAppender extends EventLogAppender {
@@ -58,9 +59,13 @@ export interface FakeStore {
   failure: (() => Promise<never>) | undefined;
   readonly reads: { readonly keys: readonly string[]; readonly from: string }[];
   read(keys: readonly string[], from: 'replica' | 'leader'): Promise<ReadonlyMap<string, StoredRecord>>;
+  commit(writes: readonly StoreWrite[]): Promise<CommitOutcome>;
 }
 
 export function fakeStore(): FakeStore {
+  const revisions = new Map<string, number>();
+  const revisionOf = (key: string) => revisions.get(key) ?? (fake.leader.has(key) ? 1 : 0);
+  let revision = 1;
   const fake: FakeStore = {
     leader: new Map(),
     stale: new Map(),
@@ -73,9 +78,19 @@ export function fakeStore(): FakeStore {
         keys.map((key) => {
           const stale = from === 'replica' ? fake.stale.get(key) : undefined;
           const value = stale === undefined ? (fake.leader.get(key) ?? null) : stale;
-          return [key, { key, value, revision: value === null ? 0 : 1 }];
+          return [key, { key, value, revision: value === null ? 0 : revisionOf(key) }];
         }),
       );
+    },
+    async commit(writes) {
+      const puts = writes.filter((write) => write.kind === 'put');
+      const stale = puts.find(({ key, expect }) => expect !== undefined && expect !== revisionOf(key));
+      if (stale) return { kind: 'conflict', sequence: 0 };
+      for (const { key, value } of puts) {
+        fake.leader.set(key, value);
+        revisions.set(key, ++revision);
+      }
+      return { kind: 'committed', revisions: writes.map(() => revision) };
     },
   };
   return fake;
@@ -104,6 +119,10 @@ export interface FakeLog {
   state(): Promise<LogState>;
   lastSequenceOf(shard: number): Promise<number>;
   countAfter(shard: number, after: number): Promise<number>;
+  /** Sequence and log time of the first message that is kept. */
+  first: { readonly sequence: number; readonly timeMs: number };
+  messageAt(sequence: number): Promise<LogMessage | undefined>;
+  open(): ShardReader;
 }
 
 export function fakeLog(): FakeLog {
@@ -118,7 +137,7 @@ export function fakeLog(): FakeLog {
       const lastSequence = Math.max(0, ...all);
       return {
         createdAt: fake.createdAt,
-        firstSequence: 1,
+        firstSequence: fake.first.sequence,
         lastSequence,
         messages: all.length,
         bytes: 0,
@@ -127,6 +146,14 @@ export function fakeLog(): FakeLog {
     },
     lastSequenceOf: async (shard) => of(shard).at(-1) ?? 0,
     countAfter: async (shard, after) => of(shard).filter((sequence) => sequence > after).length,
+    first: { sequence: 1, timeMs: 0 },
+    messageAt: async (sequence) => {
+      const { timeMs } = fake.first;
+      return { shard: 0, source: 'ingest', sequence, timeMs, payload: Buffer.from('{}') };
+    },
+    open() {
+      throw new Error('the log of this test holds no messages');
+    },
   };
   return fake;
 }
