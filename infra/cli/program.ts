@@ -21,6 +21,7 @@ import { addProfile } from './profile.ts';
 import { addReplay } from './replay.ts';
 import { addRollback } from './rollback.ts';
 import { addSchema } from './schema.ts';
+import { addCompare, addSegment } from './shadow.ts';
 import { addStatus } from './status.ts';
 import { addTail } from './tail.ts';
 import { addValidate } from './validate.ts';
@@ -75,6 +76,8 @@ export function buildProgram(io: Io): Command {
     addConfig,
     addSchema,
     addReplay,
+    addCompare,
+    addSegment,
     addDead,
     addDemo,
     addBench,
