@@ -15,6 +15,7 @@ import { collectRoutes } from './http/method-guards.ts';
 import { createMetrics, type GatewayMetrics } from './metrics.ts';
 import { OPENAPI } from './openapi.ts';
 import { addAudienceRoutes } from './routes/audiences.ts';
+import { addAuditRoutes } from './routes/audit.ts';
 import { addEventRoutes } from './routes/events.ts';
 import { addIdentityRoutes } from './routes/identity.ts';
 import { addIdentityJobRoutes } from './routes/identity-jobs.ts';
@@ -56,6 +57,7 @@ export async function createGateway(
   addIdentityRoutes(app, context);
   addIdentityJobRoutes(app, context);
   addAudienceRoutes(app, context);
+  addAuditRoutes(app, context);
   addStatusRoutes(app, context);
   addOperationRoutes(app, context);
   addMethodGuards();

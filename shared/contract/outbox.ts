@@ -88,6 +88,8 @@ export const EVICT_REASONS = [
   'split',
   'removed',
 ] as const;
+/** Why a profile came into an audience or left it, when it was no event (`audience_entered`, `audience_left`). */
+export const AUDIENCE_REASONS = ['merged', 'ended'] as const;
 export type RejectReason = (typeof REJECT_REASONS)[number];
 export type RefuseReason = (typeof REFUSE_REASONS)[number];
 export type EvictReason = (typeof EVICT_REASONS)[number];

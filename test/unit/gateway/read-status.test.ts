@@ -6,6 +6,7 @@ import { recordKeys, segmentNames } from '../../../shared/contract/names.ts';
 import { encodeShardRecord, type ShardRecord, UNCLAIMED } from '../../../shared/contract/shard-record.ts';
 import { systemClock } from '../../../shared/kernel/clock.ts';
 import { StitchworkError } from '../../../shared/kernel/errors.ts';
+import { fakeAudit } from './support/fake-audit.ts';
 import {
   fakeAppender,
   fakeCopies,
@@ -27,6 +28,7 @@ function makeSegment() {
     store: fakeStore(),
     membership: fakeMembership(),
     copies: fakeCopies(),
+    audit: fakeAudit(),
     replyBoxes: fakeReplyBoxes(),
     names: segmentNames('shop'),
     shards: 3,

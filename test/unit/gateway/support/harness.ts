@@ -11,6 +11,7 @@ import type { SegmentConfig } from '../../../../shared/contract/config/segment-c
 import { segmentNames } from '../../../../shared/contract/names.ts';
 import { type Clock, systemClock } from '../../../../shared/kernel/clock.ts';
 import { seededRandom } from '../../../../shared/kernel/random.ts';
+import { fakeAudit } from './fake-audit.ts';
 import { fakeAppender, fakeCopies, fakeLog, fakeMembership, fakeReplyBoxes, fakeStore } from './fakes.ts';
 
 export const WRITE_KEY = 'write-key-1';
@@ -45,6 +46,7 @@ export function makeSegment(name = 'shop', config: SegmentConfig = testConfig())
     store: fakeStore(),
     membership: fakeMembership(),
     copies: fakeCopies(),
+    audit: fakeAudit(),
     replyBoxes: fakeReplyBoxes(),
     names: segmentNames(name),
     shards: 8,
