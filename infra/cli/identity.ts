@@ -3,8 +3,8 @@ import { createReadStream } from 'node:fs';
 import { createInterface } from 'node:readline';
 import type { Command } from 'commander';
 import type { SimulatedEvent, SimulatedProfile } from '../../actors/profile/simulate.ts';
-import type { AuditFact } from '../../shared/contract/outbox.ts';
 import { CommandFailure, EXIT } from './exit.ts';
+import { factLine, shortId } from './fact-line.ts';
 import { withExample, withJson } from './flags.ts';
 import { addIdentityJobs } from './identity-jobs.ts';
 import type { Io } from './io.ts';
@@ -76,17 +76,8 @@ function jsonOf(text: string, line: number): unknown {
 
 function describeEvent({ index, messageId, name, profileId, facts }: SimulatedEvent): string {
   const whose = profileId === null ? 'nobody' : shortId(profileId);
-  const what = facts.map(describeFact).join('; ');
+  const what = facts.map(factLine).join('; ');
   return `${String(index + 1).padStart(5)}  ${name} (${messageId}) -> ${whose}${what === '' ? '' : `: ${what}`}`;
-}
-
-function describeFact(fact: AuditFact): string {
-  const { kind, key, reason, detail } = fact;
-  const about = key ? ` ${key.name}:${key.value}` : '';
-  const merged =
-    kind === 'profiles_merged' ? ` ${shortId(String(fact.from))} into ${shortId(String(fact.into))}` : '';
-  const why = reason === undefined ? '' : ` (${reason}${detail === undefined ? '' : `: ${detail}`})`;
-  return `${kind.replaceAll('_', ' ')}${about}${merged}${why}`;
 }
 
 function describeProfiles(profiles: readonly SimulatedProfile[], io: Io): readonly string[] {
@@ -100,9 +91,4 @@ function describeProfiles(profiles: readonly SimulatedProfile[], io: Io): readon
       return `  ${shortId(id)}  ${listed.join('  ')}${merges}`;
     }),
   ];
-}
-
-/** The random end of a UUIDv7 tells profiles of one moment apart. */
-function shortId(id: string): string {
-  return `…${id.slice(-12)}`;
 }

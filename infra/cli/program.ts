@@ -3,6 +3,7 @@
 import { Command } from 'commander';
 import { packageVersion } from '../package-root.ts';
 import { addAudiences } from './audiences.ts';
+import { addAudit } from './audit.ts';
 import { addBench } from './bench.ts';
 import { addCluster } from './cluster.ts';
 import { addCompletion } from './completion.ts';
@@ -61,6 +62,7 @@ export function buildProgram(io: Io): Command {
     addProfile,
     addIdentity,
     addAudiences,
+    addAudit,
     addValidate,
     addReplay,
     addDead,
