@@ -15,6 +15,8 @@ export interface AuditFilter {
   readonly kinds?: readonly string[] | undefined;
   readonly reasons?: readonly string[] | undefined;
   readonly messageId?: string | undefined;
+  /** What more must hold of the entry. */
+  readonly accepts?: ((entry: AuditEntry) => boolean) | undefined;
 }
 
 /** Fields of facts that name profiles. */
@@ -26,9 +28,10 @@ export function asksNothing(filter: AuditFilter): boolean {
 }
 
 export function matchesEntry(entry: AuditEntry, filter: AuditFilter): boolean {
-  const { profileIds, messageId, kinds, reasons, keys } = filter;
+  const { profileIds, messageId, kinds, reasons, keys, accepts } = filter;
   if (messageId !== undefined && entry.messageId !== messageId) return false;
   if (profileIds && !namesProfile(entry, profileIds)) return false;
+  if (accepts && !accepts(entry)) return false;
   if (!kinds && !reasons && !keys) return true;
   return entry.facts.some(
     (fact) =>

@@ -27,6 +27,8 @@ export interface AuditFound {
   readonly entries: readonly FoundEntry[];
   /** Entries that were looked at. */
   readonly scanned: number;
+  /** When the oldest of them was written; undefined: none was looked at. */
+  readonly oldestMs: number | undefined;
   /** The `before` to go on with; undefined: nothing older is asked for. */
   readonly next: number | undefined;
 }
@@ -77,6 +79,7 @@ class Scan {
   scanned = 0;
   readonly #search: AuditSearch;
   #bytes = 0;
+  #oldestMs: number | undefined;
 
   constructor(search: AuditSearch) {
     this.#search = search;
@@ -87,6 +90,7 @@ class Scan {
     const { sinceMs, filter, limit } = this.#search;
     if (sinceMs !== undefined && timeMs < sinceMs) return 'over';
     this.scanned += 1;
+    this.#oldestMs = timeMs;
     const entry = entryOf(payload);
     if (!entry || !matchesEntry(entry, filter)) return 'more';
     this.#bytes += payload.length;
@@ -95,7 +99,7 @@ class Scan {
   }
 
   found(next: number | undefined): AuditFound {
-    return { entries: this.entries, scanned: this.scanned, next };
+    return { entries: this.entries, scanned: this.scanned, oldestMs: this.#oldestMs, next };
   }
 }
 

@@ -6,7 +6,7 @@ import type { ClientFlags } from '../../shared/settings.ts';
 import { type ApiTarget, apiGet } from './api-client.ts';
 import { adminTarget, clientSettings } from './client-context.ts';
 import { CommandFailure, EXIT } from './exit.ts';
-import { factLine } from './fact-line.ts';
+import { factLine, printable } from './fact-line.ts';
 import { withApiFlags, withExample } from './flags.ts';
 import type { Io } from './io.ts';
 
@@ -108,7 +108,7 @@ function queryOf(flags: AuditFlags, limit: number, cursor: string | undefined): 
 
 function entryLine({ at, kind, profileId, messageId, facts }: ToldEntry, { style }: Io): string {
   const what = facts.map(factLine).join('; ');
-  return `${style.dim(at)} ${style.bold(kind)} profile ${profileId ?? '-'} message ${messageId ?? '-'}: ${what}`;
+  return `${style.dim(at)} ${style.bold(kind)} profile ${profileId ?? '-'} message ${printable(messageId ?? '-')}: ${what}`;
 }
 
 function limitOf(text: string): number {

@@ -6,9 +6,12 @@ export function factLine(fact: AuditFact): string {
   const { kind, key, reason, detail } = fact;
   const about = key ? ` ${key.name}:${key.value}` : '';
   const why = [reason, detail].filter((part) => part !== undefined).join(': ');
-  const line = `${kind.replaceAll('_', ' ')}${about}${profilesIn(fact)}${why === '' ? '' : ` (${why})`}`;
-  // Values come from outside: none of them speaks to the terminal.
-  return line.replace(/\p{Cc}/gu, (control) => `\\u${control.charCodeAt(0).toString(16).padStart(4, '0')}`);
+  return printable(`${kind.replaceAll('_', ' ')}${about}${profilesIn(fact)}${why === '' ? '' : ` (${why})`}`);
+}
+
+/** Text that came from outside, as it may be shown: nothing in it speaks to the terminal. */
+export function printable(text: string): string {
+  return text.replace(/\p{Cc}/gu, (control) => `\\u${control.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }
 
 function profilesIn({ kind, from, into, heldBy, audience }: AuditFact): string {

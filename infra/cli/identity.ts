@@ -7,6 +7,7 @@ import { CommandFailure, EXIT } from './exit.ts';
 import { factLine, shortId } from './fact-line.ts';
 import { withExample, withJson } from './flags.ts';
 import { addIdentityJobs } from './identity-jobs.ts';
+import { addIdentityWhy } from './identity-why.ts';
 import type { Io } from './io.ts';
 
 interface Flags {
@@ -32,6 +33,7 @@ export function addIdentity(program: Command, io: Io): void {
   );
   simulate.action((file: string, flags: Flags) => runSimulation(file, flags, io));
   addIdentityJobs(identity, io);
+  addIdentityWhy(identity, io);
 }
 
 async function runSimulation(file: string, flags: Flags, io: Io): Promise<void> {

@@ -6,6 +6,7 @@ import { recordKeys } from '../../../shared/contract/names.ts';
 import type { AuditFact } from '../../../shared/contract/outbox.ts';
 import { systemClock } from '../../../shared/kernel/clock.ts';
 import { StitchworkError } from '../../../shared/kernel/errors.ts';
+import { expectDescribed } from './support/described.ts';
 import { type FakeAudit, fakeAudit } from './support/fake-audit.ts';
 import {
   errorCode,
@@ -36,6 +37,7 @@ afterEach(async () => {
 async function ask(query = '') {
   const response = await gateway.get(`/v1/audit${query}`);
   expect(response.statusCode, response.body).toBe(200);
+  await expectDescribed(gateway, '/v1/audit', response);
   return response.json();
 }
 
