@@ -9,6 +9,8 @@ export interface AuditSearch {
   readonly filter: AuditFilter;
   /** Entries copied before this are not asked for. */
   readonly sinceMs: number | undefined;
+  /** Entries copied then or later are not asked for. */
+  readonly untilMs?: number | undefined;
   /** Entries from this sequence on are not asked for. */
   readonly before: number;
   readonly limit: number;
@@ -87,8 +89,10 @@ class Scan {
 
   /** `over`: this one and all before it are too old; `full`: this one was the last to be answered. */
   take({ sequence, timeMs, payload }: AuditMessage): 'more' | 'full' | 'over' {
-    const { sinceMs, filter, limit } = this.#search;
+    const { sinceMs, untilMs, filter, limit } = this.#search;
     if (sinceMs !== undefined && timeMs < sinceMs) return 'over';
+    // The reading begins there, as far as the replica that was asked knew.
+    if (untilMs !== undefined && timeMs >= untilMs) return 'more';
     this.scanned += 1;
     this.#oldestMs = timeMs;
     const entry = entryOf(payload);

@@ -57,7 +57,7 @@ async function answer(
   const before = query.before ?? (await segment.audit.end(untilMs));
   const found = await searchAudit(
     segment.audit,
-    { filter: { profileIds, keys, kinds, reasons, messageId }, sinceMs, before, limit },
+    { filter: { profileIds, keys, kinds, reasons, messageId }, sinceMs, untilMs, before, limit },
     { clock, ms: settings.readDeadlineMs * SCAN_PART, entries: SCANNED_MAX },
   );
   return { segment: segment.names.segment, ...told(found), profileIds };

@@ -199,6 +199,14 @@ describe('filters', () => {
     expect(await ask('?since=150m')).toMatchObject({ complete: true, scanned: 2 });
   });
 
+  it('until holds also where the reading begins too late', async () => {
+    for (const messageId of ['old', 'new'])
+      audit.add({ facts: [{ kind: 'profile_added' }], messageId }, 1000);
+    audit.messages[1] = { ...audit.messages[1]!, timeMs: NOW_MS };
+    audit.end = async () => 3;
+    expect(await ask('?until=1h')).toMatchObject({ scanned: 1, entries: [{ messageId: 'old' }] });
+  });
+
   it.each([
     [
       '?kind=profile_merged',
