@@ -7,9 +7,11 @@ import type { SegmentNames } from '../shared/contract/names.ts';
 import type { Clock } from '../shared/kernel/clock.ts';
 import type { Random } from '../shared/kernel/random.ts';
 import type { AuditLog } from '../shared/ports/audit-log.ts';
+import type { ConfigStore } from '../shared/ports/config-store.ts';
 import type { EventLogAppender, EventLogReader } from '../shared/ports/event-log.ts';
 import type { Membership } from '../shared/ports/membership.ts';
 import type { OutboxCopies } from '../shared/ports/outbox-copies.ts';
+import type { RecentEvents } from '../shared/ports/recent-events.ts';
 import type { RecordStore } from '../shared/ports/record-store.ts';
 import type { ReplyBoxes } from '../shared/ports/replies.ts';
 
@@ -17,6 +19,9 @@ export interface GatewaySegment {
   /** The config in force now. */
   readonly config: () => SegmentConfig;
   readonly configVersion: () => number;
+  /** Written when somebody with an admin key applies a config. */
+  readonly configs: ConfigStore;
+  readonly recentEvents: RecentEvents;
   /** Closed by the gateway, after the last request in flight. */
   readonly appender: EventLogAppender;
   readonly log: Pick<EventLogReader, 'state' | 'lastSequenceOf' | 'countAfter' | 'messageAt' | 'open'>;

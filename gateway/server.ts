@@ -16,6 +16,8 @@ import { createMetrics, type GatewayMetrics } from './metrics.ts';
 import { OPENAPI } from './openapi.ts';
 import { addAudienceRoutes } from './routes/audiences.ts';
 import { addAuditRoutes } from './routes/audit.ts';
+import { addConfigRoutes } from './routes/config.ts';
+import { addConfigDiffRoutes } from './routes/config-diff.ts';
 import { addEventRoutes } from './routes/events.ts';
 import { addIdentityRoutes } from './routes/identity.ts';
 import { addIdentityJobRoutes } from './routes/identity-jobs.ts';
@@ -58,6 +60,8 @@ export async function createGateway(
   addIdentityJobRoutes(app, context);
   addAudienceRoutes(app, context);
   addAuditRoutes(app, context);
+  addConfigRoutes(app, context);
+  addConfigDiffRoutes(app, context);
   addStatusRoutes(app, context);
   addOperationRoutes(app, context);
   addMethodGuards();

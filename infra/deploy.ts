@@ -4,29 +4,31 @@ import { createProfileActor } from '../actors/profile/actor.ts';
 import type { Actor } from '../shared/contract/actor.ts';
 import type { SegmentConfig } from '../shared/contract/config/segment-config.ts';
 import { type SegmentNames, segmentNames } from '../shared/contract/names.ts';
+import { systemClock } from '../shared/kernel/clock.ts';
 import { StitchworkError } from '../shared/kernel/errors.ts';
 import { createConfigStore } from '../shared/nats/config-store.ts';
 import type { NatsDoor } from '../shared/nats/connect.ts';
 import { createOutboxCopies } from '../shared/nats/outbox-copies.ts';
 import { describeTopology, ensureTopology, readShards } from '../shared/nats/topology.ts';
+import type { ConfigStore } from '../shared/ports/config-store.ts';
 import type { OutboxCopies } from '../shared/ports/outbox-copies.ts';
 import type { TopologySettings } from '../shared/settings.ts';
+import { configInForce } from './config-in-force.ts';
+import { followConfig } from './follow-config.ts';
 import type { Log } from './log.ts';
-import { describeProblem, readSegmentText, type SegmentSource } from './segment-files.ts';
+import type { SegmentSource } from './segment-files.ts';
 
 export interface DeployedSegment {
   readonly names: SegmentNames;
   readonly shards: number;
+  readonly configs: ConfigStore;
   config(): SegmentConfig;
   configVersion(): number;
+  /** Looks for a newer config now, and takes it over. Never throws: what is out of reach is found later. */
+  refresh(): Promise<void>;
   /** Called with each newer config that can run, until `close`. */
   onConfig(callback: () => void): void;
   close(): void;
-}
-
-interface LiveConfig {
-  readonly version: number;
-  readonly source: SegmentSource;
 }
 
 /** A segment by its config file, or by its name when its config is in the store already. */
@@ -44,30 +46,13 @@ export async function deploySegment(
   const names = segmentNames(request.kind === 'file' ? request.source.config.segment : request.segment);
   const shards = await ensureStreams(door, names, topology, log);
   await assertNothingFellBack(createOutboxCopies(door, names), names);
-  const store = createConfigStore(door, names);
-  let live = await configInForce(store, request, names, log);
-  const listeners = new Set<() => void>();
-  const stopWatching = await store.watch((stored) => {
-    if (stored.version <= live.version) return;
-    const { source, problems } = readSegmentText(stored.yaml);
-    if (!source) {
-      log.error({ version: stored.version, problems }, 'a newer config cannot run here; the old one stays');
-      return;
-    }
-    live = { version: stored.version, source };
-    log.info({ segment: names.segment, version: live.version }, 'config changed');
-    for (const listener of listeners) listener();
-  });
+  const configs = createConfigStore(door, names);
+  const inForce = await configInForce(configs, request, { names, log, clock: systemClock });
   return {
     names,
     shards,
-    config: () => live.source.config,
-    configVersion: () => live.version,
-    onConfig: (callback) => void listeners.add(callback),
-    close() {
-      listeners.clear();
-      stopWatching();
-    },
+    configs,
+    ...followConfig(door, configs, inForce, log.child({ segment: names.segment })),
   };
 }
 
@@ -114,34 +99,5 @@ export async function assertNothingFellBack(
   throw new StitchworkError(
     'TOPOLOGY_MISMATCH',
     `${names.profilesStream} ends at ${origin}, but ${list}: it fell back to an older state. Restore all streams of the segment from one backup`,
-  );
-}
-
-async function configInForce(
-  store: ReturnType<typeof createConfigStore>,
-  request: SegmentRequest,
-  names: SegmentNames,
-  log: Log,
-): Promise<LiveConfig> {
-  if (request.kind === 'file') {
-    const { version, changed } = await store.apply(request.source.yaml, request.source.digest);
-    if (changed) log.info({ segment: names.segment, version }, 'config applied');
-    return { version, source: request.source };
-  }
-  const stored = await store.current();
-  if (!stored) {
-    throw new StitchworkError(
-      'UNKNOWN_SEGMENT',
-      `segment ${names.segment} has no config yet: start once with --config FILE`,
-    );
-  }
-  const { source, problems } = readSegmentText(stored.yaml);
-  if (source) return { version: stored.version, source };
-  throw new StitchworkError(
-    'INVALID_CONFIG',
-    `the deployed config ${stored.version} of ${names.segment} cannot run here:\n${problems.map(describeProblem).join('\n')}`,
-    {
-      details: problems,
-    },
   );
 }

@@ -19,6 +19,7 @@ import { createEventLogAppender } from '../shared/nats/event-log-appender.ts';
 import { createEventLogReader } from '../shared/nats/event-log-reader.ts';
 import { createMembership } from '../shared/nats/membership.ts';
 import { createOutboxCopies } from '../shared/nats/outbox-copies.ts';
+import { createRecentEvents } from '../shared/nats/recent-events.ts';
 import { createRecordStore } from '../shared/nats/record-store.ts';
 import { createReplies, createReplyBoxes } from '../shared/nats/replies.ts';
 import type { Membership, WorkerActivity } from '../shared/ports/membership.ts';
@@ -261,6 +262,8 @@ function gatewaySegment(door: NatsDoor, segment: DeployedSegment): GatewaySegmen
   return {
     config: segment.config,
     configVersion: segment.configVersion,
+    configs: segment.configs,
+    recentEvents: createRecentEvents(door, names),
     appender: createEventLogAppender(door, names, { clock: systemClock, random: systemRandom }),
     log: createEventLogReader(door, names, shards),
     store: createRecordStore(door, names),
@@ -306,6 +309,7 @@ async function startSegmentWorker(parts: SegmentWorkerParts, belongings: Belongi
       replies: createReplies(door),
       telemetry: withTestSeams(telemetry, settings),
       actor: actorOf(segment),
+      refreshActor: () => segment.refresh(),
     },
     { segment: names.segment, workerId: id, shards },
   );

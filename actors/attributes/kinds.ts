@@ -62,23 +62,17 @@ export function joinAttributes(
   { attributes }: Pick<SegmentConfig, 'attributes'>,
   joining: Joining,
 ): Readonly<Record<string, AttributeState>> {
-  const joined: Record<string, AttributeState> = { ...survivor };
-  const configs = new Map(attributes.map((config) => [config.name, config]));
-  for (const [name, state] of Object.entries(other)) {
-    const mine = joined[name];
-    joined[name] = mine === undefined ? state : joinTwo(mine, state, configs.get(name), joining);
+  const joined: Record<string, AttributeState> = {};
+  // What the config no longer has is dropped: a merge may hide that one of the two was last decided by an older one.
+  for (const config of attributes.filter(isKept)) {
+    const [a, b] = [survivor[config.name], other[config.name]];
+    const state = a === undefined ? b : b === undefined ? a : joinTwo(a, b, config, joining);
+    if (state !== undefined) joined[config.name] = state;
   }
   return joined;
 }
 
-function joinTwo(
-  a: AttributeState,
-  b: AttributeState,
-  config: AttributeConfig | undefined,
-  joining: Joining,
-): AttributeState {
-  // Of an attribute that the config no longer has nobody sees either.
-  if (!config || !isKept(config)) return a;
+function joinTwo(a: AttributeState, b: AttributeState, config: KeptConfig, joining: Joining): AttributeState {
   const kind = kindOf(config);
   // Its type changed between the two.
   if (a.kind !== kind.state) return b.kind === kind.state ? b : a;

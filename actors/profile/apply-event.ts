@@ -7,6 +7,7 @@ import type { AttributeState } from '../attributes/states.ts';
 import type { Profile } from './profile.ts';
 import type { Rules } from './rules.ts';
 import { markSeen, type SeenId } from './seen.ts';
+import { underConfig } from './under-config.ts';
 
 /** An event as expressions see it, with the times that count. */
 export interface AppliedEvent {
@@ -35,12 +36,13 @@ export function matchKeyEvents(event: AppliedEvent, rules: Rules, facts: AuditFa
 
 /** The profile with the event counted, its id marked as seen. What could not be evaluated is noted in `facts`. */
 export function applyEvent(
-  profile: Profile,
+  before: Profile,
   event: AppliedEvent,
   hits: readonly string[],
   rules: Rules,
   facts: AuditFact[],
 ): Profile {
+  const profile = underConfig(before, rules);
   const changed: Record<string, AttributeState> = {};
   const input = { event, hits, context: contextOf(event), facts };
   const run = ({ attribute, run }: Step) => {
@@ -56,7 +58,6 @@ export function applyEvent(
     seen: markSeen(profile.seen, event.seenId, event.nowMs),
     updatedAtMs: Math.max(profile.updatedAtMs, event.nowMs),
     lastEventAtMs: Math.max(profile.lastEventAtMs, event.nowMs),
-    configVersion: rules.configVersion,
   };
 }
 

@@ -25,6 +25,8 @@ export interface EventInput {
   readonly keys: EventKeys;
   /** Record keys of the links of the usable keys, in their order. */
   readonly linkKeys: readonly string[];
+  /** Version of this segment's config by which a gateway took it; 0: it does not say. */
+  readonly acceptedUnder: number;
   /** Makes the id of a profile that this event creates. */
   readonly idEntropy: string;
 }
@@ -49,6 +51,8 @@ export function decideEvent(draft: Draft, input: EventInput, rules: Rules): Even
     return { kind: 'done', profileId: undefined, belongsTo: undefined, facts };
   const found = findHolders(draft, input.keys.usable, input.linkKeys, input.event.atMs);
   if (found.kind === 'need') return found;
+  if (input.acceptedUnder > rules.configVersion)
+    return { kind: 'wait', reason: `it was accepted under config version ${input.acceptedUnder}` };
   const newer = found.holders.find(({ holder }) => holder && holder.configVersion > rules.configVersion);
   if (newer)
     return { kind: 'wait', reason: `config version ${newer.holder?.configVersion} is in use already` };
@@ -146,7 +150,9 @@ function react(
   // While its attributes are not complete, what they say sets nothing off.
   if (applied.rebuilding) return applied;
   const before = holders.length === 1 ? holders[0] : undefined;
-  const looked = evaluateAudiences(applied, before, event.nowMs, rules, facts);
+  // Under another config everything may have changed.
+  const known = before?.configVersion === rules.configVersion ? before : undefined;
+  const looked = evaluateAudiences(applied, known, event.nowMs, rules, facts);
   const byEvent = runTriggers(looked.profile, event, hits, rules, facts);
   const cause = { id: event.messageId, nowMs: event.nowMs };
   const byAudience = runAudienceTriggers(byEvent.profile, looked.changes, cause, rules, facts);

@@ -9,6 +9,7 @@ import { EXPIRE_TIMER, endOf, REDIRECT_TIMER, rearmExpiry } from './lifecycle.ts
 import type { HeldKey, Link, Profile, Redirect } from './profile.ts';
 import type { Rules } from './rules.ts';
 import { runAudienceTriggers } from './triggers.ts';
+import { underConfig } from './under-config.ts';
 
 /** Links removed by one commit: a profile with more ends in several, each leaving a smaller profile. */
 const LINKS_PER_COMMIT = 400;
@@ -105,7 +106,8 @@ function audiencesDue(
   rules: Rules,
 ): Done {
   const facts: AuditFact[] = [];
-  const looked = evaluateAudiences(withoutAudienceTimer(profile), undefined, nowMs, rules, facts);
+  const current = underConfig(withoutAudienceTimer(profile), rules);
+  const looked = evaluateAudiences(current, undefined, nowMs, rules, facts);
   const cause = { id: `timer:${profile.id}:${AUDIENCE_TIMER}:${generation}`, nowMs };
   const triggered = runAudienceTriggers(looked.profile, looked.changes, cause, rules, facts);
   for (const activation of triggered.activations) draft.activation(activation);

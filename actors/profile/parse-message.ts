@@ -15,6 +15,8 @@ export type ParsedMessage =
   | { readonly kind: 'timer'; readonly timer: TimerMessage }
   | { readonly kind: 'command'; readonly input: CommandInput; readonly replyTo: string | undefined };
 
+type EventEnvelope = Extract<LogEnvelope, { type: 'event' }>;
+
 /** A sender's clock may be ahead of the log's by this much; what is further ahead counts as that. */
 const FUTURE_MAX_MS = 5 * 60_000;
 
@@ -55,15 +57,30 @@ export function parseMessage(message: ActorMessage, config: SegmentConfig): Pars
   const linkKeys = keys.usable.map(({ config: { name }, value }) => recordKeys.link(name, value));
   return {
     kind: 'event',
-    input: { message, event: applied, keys, linkKeys, idEntropy },
+    input: {
+      message,
+      event: applied,
+      keys,
+      linkKeys,
+      acceptedUnder: acceptedUnder(envelope, config),
+      idEntropy,
+    },
     replyTo: envelope.replyTo,
   };
+}
+
+/** Of another segment's config, whose events are read here again, it says nothing. */
+function acceptedUnder({ config: stamp }: EventEnvelope, { segment }: SegmentConfig): number {
+  if (stamp === undefined || !stamp.startsWith(`${segment}@`)) return 0;
+  const version = Number(stamp.slice(segment.length + 1));
+  return Number.isSafeInteger(version) ? version : 0;
 }
 
 function isEnvelope(raw: unknown): raw is LogEnvelope {
   if (!isObject(raw) || raw.v !== 1) return false;
   const { replyTo } = raw;
   if (replyTo !== undefined && !isReplySubject(replyTo)) return false;
+  if (raw.config !== undefined && typeof raw.config !== 'string') return false;
   if (raw.type === 'event') return isObject(raw.event) && isEvent(raw.event);
   if (raw.type === 'command') return isCommandEnvelope(raw);
   if (raw.type !== 'timer') return false;

@@ -54,12 +54,15 @@ export class IdentitySimulation {
     this.#load = load;
   }
 
-  /** Applies one event after those before it, at its own time if it says one. Throws when there are too many. */
-  async apply(event: CustomerEvent): Promise<SimulatedEvent> {
+  /**
+   * Applies one event after those before it: at the log time when one is given, else at its own time if it says one.
+   * Throws when there are too many.
+   */
+  async apply(event: CustomerEvent, logTimeMs?: number): Promise<SimulatedEvent> {
     if (this.#sequence >= SIMULATION_EVENTS_MAX)
       throw new StitchworkError('BAD_REQUEST', `a simulation takes ${SIMULATION_EVENTS_MAX} events`);
     this.#sequence += 1;
-    this.#nowMs = Math.max(this.#nowMs, event.timestampMs ?? this.#nowMs);
+    this.#nowMs = Math.max(this.#nowMs, logTimeMs ?? event.timestampMs ?? this.#nowMs);
     const envelope: LogEnvelope = { v: 1, type: 'event', event, replyTo: REPLY_TO };
     const decision = await this.#decide(Buffer.from(JSON.stringify(envelope)));
     for (const [key, state] of decision.writes) {

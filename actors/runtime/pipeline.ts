@@ -4,7 +4,6 @@
 //
 //   todo -> plan (decided, encoded) -> flight (sent) -committed-> residents, checkpoints, telling
 //     ^----------- thrown away ---------------'-fenced, conflict, revisions unknown-> the plan ahead is thrown away
-import type { Actor } from '../../shared/contract/actor.ts';
 import { invariant } from '../../shared/kernel/assert.ts';
 import { errorText } from '../../shared/kernel/errors.ts';
 import { randomToken } from '../../shared/kernel/random.ts';
@@ -27,9 +26,9 @@ import { loadResidents } from './residents.ts';
 import type { Rejection, SealedPlan, Work } from './sealed-plan.ts';
 import { whileUnavailable } from './unavailable.ts';
 import { Unsettled } from './unsettled.ts';
+import { type ActorSource, waitForActor } from './wait-for-actor.ts';
 
-export interface PipelineDeps extends DecideDeps, LandingDeps {
-  readonly actor: () => Actor;
+export interface PipelineDeps extends DecideDeps, LandingDeps, ActorSource {
   /** Most messages of a plan, kept from plan to plan: small after conflicts. */
   readonly pace: { cut: number; readonly max: number };
   /** Whether something has to be settled before the next commit. */
@@ -47,7 +46,6 @@ export interface PipelineDeps extends DecideDeps, LandingDeps {
 /** Conflicts on one record before what stands before it goes alone, and then the contested message alone. */
 const CONFLICTS_BEFORE_SPLIT = 2;
 const CONTESTED_JITTER_MS = 20;
-const WAIT_MS = 100;
 /** Nobody waits longer for a message: a backlog, or a log that is read again, must not answer the past. */
 const REPLY_AGE_MAX_MS = 10_000;
 
@@ -185,7 +183,7 @@ export class Pipeline {
     if (plan.works.length === 0) {
       this.#discard();
       // Decided over the commit before: now it can be decided for itself. Else the first message has to wait.
-      if (!plan.isAhead) await this.#deps.clock.sleep(WAIT_MS, this.#signal);
+      if (!plan.isAhead) await waitForActor(this.#deps, plan.actor, this.#signal);
       return;
     }
     await this.#deps.noGaps();

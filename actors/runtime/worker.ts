@@ -33,6 +33,8 @@ export interface WorkerDeps {
   readonly telemetry: WorkerTelemetry;
   readonly replies: Replies;
   readonly actor: Actor;
+  /** Asks for the newest actor, and has given it by `setActor` when it resolves. Never rejects. */
+  readonly refreshActor?: () => Promise<void>;
 }
 
 export interface Worker {
@@ -75,6 +77,7 @@ class ShardWorker implements Worker {
   readonly #pipeline: Pipeline;
   readonly #startedAtMs: number;
   #actor: Actor;
+  #actorSinceMs: number;
   #stopping = false;
   #turn = 0;
   #fail: (error: unknown) => void = () => {};
@@ -88,6 +91,7 @@ class ShardWorker implements Worker {
     // Every shard's waits hang on it.
     setMaxListeners(0, this.#hardStop.signal);
     this.#startedAtMs = deps.clock.nowMs();
+    this.#actorSinceMs = this.#startedAtMs;
     this.#members = new Members(deps.membership, deps.clock, options);
     this.#table = new OwnershipTable(this.#members, deps.clock, options);
     this.#logEnd = new LogEnd(deps.log, options.idleCheckpointMs);
@@ -139,6 +143,8 @@ class ShardWorker implements Worker {
 
   setActor(actor: Actor): void {
     this.#actor = actor;
+    this.#actorSinceMs = this.#deps.clock.nowMs();
+    this.#work.wake();
   }
 
   report(): MemberReport {
@@ -157,6 +163,7 @@ class ShardWorker implements Worker {
       lag,
       lastCommitAtMs,
       configVersion: this.#actor.configVersion,
+      configSinceMs: this.#actorSinceMs,
     };
   }
 
@@ -346,7 +353,7 @@ class ShardWorker implements Worker {
   }
 
   #makePipelineDeps(): PipelineDeps {
-    const { store, clock, random, telemetry, replies } = this.#deps;
+    const { store, clock, random, telemetry, replies, refreshActor = async () => {} } = this.#deps;
     const { workerId, backoffMaxMs, batchMessagesMax } = this.#options;
     return {
       store,
@@ -359,6 +366,7 @@ class ShardWorker implements Worker {
       residents: this.#residents,
       shards: this.#owned,
       actor: () => this.#actor,
+      refreshActor,
       lose: (shard) => this.#lose(shard),
       inDoubt: () => this.#doubts.any,
       settleDoubts: () => this.#doubts.settle(),

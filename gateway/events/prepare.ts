@@ -46,11 +46,12 @@ export interface Marks {
 /** Prepares every event on its own: a broken one does not hurt its neighbours. */
 export function prepareEvents(
   items: readonly EventItem[],
-  segment: Pick<GatewaySegment, 'config' | 'shards'>,
+  segment: Pick<GatewaySegment, 'config' | 'configVersion' | 'names' | 'shards'>,
   newId: () => string,
   marks: Marks = {},
 ): Prepared {
   const config = segment.config();
+  const stamp = `${segment.names.segment}@${segment.configVersion()}`;
   const keyNames = config.stitching.keys.map((key) => key.name);
   const appends: LogAppend[] = [];
   const rejected: Reject[] = [];
@@ -85,6 +86,7 @@ export function prepareEvents(
       v: 1,
       type: 'event',
       event,
+      config: stamp,
       replyTo: marks.replyTo?.(appends.length),
       traceparent: marks.traceparent,
     };

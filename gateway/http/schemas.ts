@@ -278,6 +278,7 @@ const WorkerStatus = Type.Object({
   id: Type.String(),
   startedAt: Type.String(),
   configVersion: Type.Integer(),
+  configSince: Type.Union([Type.String(), Type.Null()], { description: 'When it took that version over.' }),
   shards: Type.Integer({ description: 'Shards owned.' }),
   activity: Type.Union([Activity, Type.Null()]),
 });
@@ -341,6 +342,7 @@ export const StatusAnswer = Type.Object(
                 id: 'w1',
                 startedAt: '2026-11-22T09:00:00.000Z',
                 configVersion: 3,
+                configSince: '2026-11-22T09:58:12.040Z',
                 shards: 64,
                 activity: STATUS_ACTIVITY,
               },

@@ -106,13 +106,23 @@ export class JobRunner {
   /** The finished job; undefined when it could not be finished now. Never throws. */
   #carry(job: Job): Promise<Job | undefined> {
     const running = this.#run(job)
-      .catch((error: unknown) => {
+      .catch(async (error: unknown) => {
         this.#log.warn({ job: job.id, reason: errorText(error) }, 'a split or merge is tried again later');
+        await this.#letGo(job.id);
         return undefined;
       })
       .finally(() => this.#running.delete(job.id));
     this.#running.set(job.id, running);
     return running;
+  }
+
+  /** Whoever looks next may go on with it. */
+  async #letGo(id: string): Promise<void> {
+    try {
+      await this.jobs.update(id, (stored) => stored && { ...stored, heldUntilMs: 0 });
+    } catch (error) {
+      this.#log.warn({ job: id, reason: errorText(error) }, 'a job is held until its time is over');
+    }
   }
 
   async #run(asked: Job): Promise<Job | undefined> {

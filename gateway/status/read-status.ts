@@ -27,6 +27,8 @@ export interface WorkerStatus {
   readonly id: string;
   readonly startedAt: string;
   readonly configVersion: number;
+  /** When it took that version over. */
+  readonly configSince: string | null;
   readonly shards: number;
   readonly activity: WorkerActivity | null;
 }
@@ -116,11 +118,12 @@ export async function readSegmentStatus(
 }
 
 function workerStatus(report: MemberReport): WorkerStatus {
-  const { id, startedAtMs, configVersion, shards, activity } = report;
+  const { id, startedAtMs, configVersion, configSinceMs, shards, activity } = report;
   return {
     id,
     startedAt: isoOf(startedAtMs),
     configVersion,
+    configSince: configSinceMs === undefined ? null : isoOf(configSinceMs),
     shards: shards.length,
     activity: activity ?? null,
   };

@@ -24,13 +24,18 @@ export async function apiPost(target: ApiTarget, path: string, body: object): Pr
 async function documentOf(response: Response): Promise<unknown> {
   const text = await response.text();
   if (response.ok) return JSON.parse(text) as unknown;
-  const told = errorOf(text);
-  const message = `${response.status} ${told.code}: ${told.message}`;
-  if (response.status === 404) throw new CommandFailure(EXIT.notFound, told.message);
-  if (response.status === 401 || response.status === 403) {
-    throw new CommandFailure(EXIT.failed, `${message} (set STITCHWORK_ADMIN_KEY or --key)`);
-  }
-  throw new CommandFailure(response.status === 503 ? EXIT.unreachable : EXIT.failed, message);
+  throw failureOf(response.status, text);
+}
+
+/** What an answer that is no success means for a command. */
+export function failureOf(status: number, body: string): CommandFailure {
+  const told = errorOf(body);
+  const message = `${status} ${told.code}: ${told.message}`;
+  if (status === 404) return new CommandFailure(EXIT.notFound, told.message);
+  if (status === 401 || status === 403)
+    return new CommandFailure(EXIT.failed, `${message} (set STITCHWORK_ADMIN_KEY or --key)`);
+  if (told.code === 'INVALID_CONFIG') return new CommandFailure(EXIT.problems, told.message);
+  return new CommandFailure(status === 503 ? EXIT.unreachable : EXIT.failed, message);
 }
 
 /** One request with the key and segment of the target. Throws CommandFailure 4 when nobody answers. */
@@ -38,12 +43,13 @@ export async function apiFetch(
   target: ApiTarget,
   path: string,
   init: { method: string; body?: string; headers?: Record<string, string>; signal?: AbortSignal },
+  deadlineMs = REQUEST_DEADLINE_MS,
 ): Promise<Response> {
   const url = new URL(`${target.url}${path}`);
   if (target.segment !== undefined) url.searchParams.set('segment', target.segment);
   const headers: Record<string, string> = { accept: 'application/json', ...init.headers };
   if (target.key !== undefined) headers.authorization = `Bearer ${target.key}`;
-  const deadline = AbortSignal.timeout(REQUEST_DEADLINE_MS);
+  const deadline = AbortSignal.timeout(deadlineMs);
   const signal = init.signal ? AbortSignal.any([init.signal, deadline]) : deadline;
   try {
     return await fetch(url, { ...init, headers, signal });

@@ -78,3 +78,12 @@ export function withNatsFlags(command: Command): Command {
 export function withExample(command: Command, ...lines: readonly string[]): Command {
   return command.addHelpText('after', `\nExample:\n${lines.map((line) => `  $ ${line}`).join('\n')}`);
 }
+
+/** Flags of commands that change a config. */
+export function withChangeFlags(command: Command): Command {
+  return command
+    .option('--note <text>', 'why, for the history')
+    .option('--if-version <number>', 'only if this version is in force')
+    .option('--dry-run', 'tell what would change, and change nothing')
+    .option('-y, --yes', 'do not ask');
+}

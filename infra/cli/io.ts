@@ -1,4 +1,5 @@
 // What a command may touch: its two output streams, the environment, the clock. Data goes to stdout, talk to stderr.
+import { createInterface } from 'node:readline/promises';
 import type { Clock } from '../../shared/kernel/clock.ts';
 import { systemClock } from '../../shared/kernel/clock.ts';
 import type { Env } from '../../shared/settings.ts';
@@ -12,6 +13,8 @@ export interface Io {
   progress(line: string): void;
   /** Whether data goes to a terminal. */
   readonly terminal: boolean;
+  /** Asks a person for a yes; undefined when nobody sits there to answer. */
+  confirm(question: string): Promise<boolean | undefined>;
   /** Puts these lines in place of everything on the terminal. */
   redraw(lines: readonly string[]): void;
   readonly env: Env;
@@ -57,6 +60,7 @@ export function processIo(): Io {
       talk(line);
     },
     terminal: process.stdout.isTTY === true,
+    confirm: askYesNo,
     redraw: (lines) => void process.stdout.write(`${CLEAR}${lines.join('\n')}\n`),
     env: process.env,
     clock: systemClock,
@@ -70,6 +74,17 @@ export function styleFor(color: boolean): Style {
   const wrap = (open: number, close: number) => (text: string) =>
     color ? `\u001b[${open}m${text}\u001b[${close}m` : text;
   return { bold: wrap(1, 22), dim: wrap(2, 22), red: wrap(31, 39), green: wrap(32, 39) };
+}
+
+async function askYesNo(question: string): Promise<boolean | undefined> {
+  if (process.stdin.isTTY !== true || process.stderr.isTTY !== true) return undefined;
+  const reader = createInterface({ input: process.stdin, output: process.stderr });
+  try {
+    const answer = await reader.question(`${question} [y/N] `);
+    return /^y(es)?$/i.test(answer.trim());
+  } finally {
+    reader.close();
+  }
 }
 
 function interruptSignal(): AbortSignal {

@@ -2,14 +2,17 @@
 // some commands need (the server's parts, the config compiler) they load when they run, so that the others start fast.
 import { Command } from 'commander';
 import { packageVersion } from '../package-root.ts';
+import { addApply } from './apply.ts';
 import { addAudiences } from './audiences.ts';
 import { addAudit } from './audit.ts';
 import { addBench } from './bench.ts';
 import { addCluster } from './cluster.ts';
 import { addCompletion } from './completion.ts';
+import { addConfig } from './config.ts';
 import { addDead } from './dead.ts';
 import { addDemo } from './demo.ts';
 import { addDev } from './dev.ts';
+import { addDiff } from './diff.ts';
 import { addDoctor } from './doctor.ts';
 import { describeFailure } from './exit.ts';
 import { addGateway } from './gateway.ts';
@@ -17,9 +20,12 @@ import { addIdentity } from './identity.ts';
 import type { Io } from './io.ts';
 import { addProfile } from './profile.ts';
 import { addReplay } from './replay.ts';
+import { addRollback } from './rollback.ts';
+import { addSchema } from './schema.ts';
 import { addStatus } from './status.ts';
 import { addTail } from './tail.ts';
 import { addValidate } from './validate.ts';
+import { addVersions } from './versions.ts';
 import { addWorker } from './worker.ts';
 
 const EXIT_CODES = `
@@ -64,6 +70,12 @@ export function buildProgram(io: Io): Command {
     addAudiences,
     addAudit,
     addValidate,
+    addDiff,
+    addApply,
+    addVersions,
+    addRollback,
+    addConfig,
+    addSchema,
     addReplay,
     addDead,
     addDemo,

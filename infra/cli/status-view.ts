@@ -46,6 +46,7 @@ const WORKER_HEAD = [
   'SEGMENT',
   'STARTED',
   'CONFIG',
+  'SINCE',
   'SHARDS',
   'EVENTS/S',
   'COMMITS/S',
@@ -91,7 +92,7 @@ function ownedOf(segment: SegmentStatus): string {
 }
 
 function workerRows(segment: SegmentStatus): readonly (readonly string[])[] {
-  return segment.workers.map(({ id, startedAt, configVersion, shards, activity }) => {
+  return segment.workers.map(({ id, startedAt, configVersion, configSince, shards, activity }) => {
     const told = activity
       ? [
           String(activity.eventsPerSecond),
@@ -103,7 +104,8 @@ function workerRows(segment: SegmentStatus): readonly (readonly string[])[] {
           `${activity.residents.count} (${showSize(activity.residents.bytes)})`,
         ]
       : Array.from({ length: 7 }, () => '-');
-    return [id, segment.name, startedAt, String(configVersion), String(shards), ...told];
+    const config = [String(configVersion), configSince ?? '-'];
+    return [id, segment.name, startedAt, ...config, String(shards), ...told];
   });
 }
 

@@ -3,7 +3,7 @@
 import { readSegmentStatus, type SegmentStatus } from '../../gateway/status/read-status.ts';
 import type { SegmentNames } from '../../shared/contract/names.ts';
 import type { Clock } from '../../shared/kernel/clock.ts';
-import { createConfigStore, type StoredConfig } from '../../shared/nats/config-store.ts';
+import { createConfigStore } from '../../shared/nats/config-store.ts';
 import type { NatsDoor } from '../../shared/nats/connect.ts';
 import { createEventLogReader } from '../../shared/nats/event-log-reader.ts';
 import { type StreamState, streamInfo } from '../../shared/nats/jetstream-api.ts';
@@ -11,6 +11,7 @@ import { createMembership } from '../../shared/nats/membership.ts';
 import { createOutboxCopies } from '../../shared/nats/outbox-copies.ts';
 import { createRecordStore } from '../../shared/nats/record-store.ts';
 import { describeTopology, diffTopology, readShards, type Topology } from '../../shared/nats/topology.ts';
+import type { StoredConfig } from '../../shared/ports/config-store.ts';
 import { describeProblem, readSegmentText, type SegmentSource } from '../segment-files.ts';
 import { showSize } from '../show-size.ts';
 import { type CheckResult, guarded, ok, problem, skipped, warning } from './check.ts';
@@ -124,7 +125,11 @@ function checkConfig(
   }
   if (file && file.source.digest !== stored.digest) {
     const found = `version ${stored.version} is in force, and ${file.file} is another`;
-    return warning(name, found, `start a worker with --config ${file.file} to put it in force`);
+    return warning(
+      name,
+      found,
+      `look at it with stitchwork diff ${file.file}, and put it in force with stitchwork apply ${file.file}`,
+    );
   }
   const same = file ? `, the same as ${file.file}` : '';
   return ok(name, `version ${stored.version} of ${names.segment} validates${same}`);

@@ -35,6 +35,11 @@ export type LogEnvelope =
       readonly v: 1;
       readonly type: 'event';
       readonly event: CustomerEvent;
+      /**
+       * `<segment>@<version>` of the config by which it was accepted: no worker that knows only an older one decides it,
+       * since that one may not know its keys.
+       */
+      readonly config?: string | undefined;
       /** Subject of a gateway that waits for the commit. Worth nothing once it does not wait any more. */
       readonly replyTo?: string | undefined;
       /** Trace context of the request that brought the event (W3C), when it is traced. */

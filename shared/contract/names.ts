@@ -54,6 +54,7 @@ export function segmentNames(segment: string) {
     memberKeyFilter: `${segment}.worker.*`,
     configKey: `${segment}.current`,
     configVersionKey: (version: number) => `${segment}.version.${version}`,
+    configEntryKey: (version: number) => `${segment}.entry.${version}`,
   } as const;
 }
 
@@ -62,6 +63,11 @@ export type SegmentNames = ReturnType<typeof segmentNames>;
 /** The stream behind a key-value bucket. */
 export function bucketStream(bucket: string): string {
   return `KV_${bucket}`;
+}
+
+/** The subject of a key of a key-value bucket. */
+export function bucketSubject(bucket: string, key: string): string {
+  return `$KV.${bucket}.${key}`;
 }
 
 /** Record keys inside the profile bucket. */

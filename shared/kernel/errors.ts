@@ -20,6 +20,7 @@ export const ERRORS = {
   FORBIDDEN: { status: 403, retry: 'never', text: 'The API key does not allow this.' },
   NOT_FOUND: { status: 404, retry: 'never', text: 'There is nothing at this address.' },
   PROFILE_NOT_FOUND: { status: 404, retry: 'never', text: 'No profile has this key.' },
+  CONFLICT: { status: 409, retry: 'never', text: 'Somebody else has changed it meanwhile.' },
   METHOD_NOT_ALLOWED: { status: 405, retry: 'never', text: 'The address does not take this method.' },
   COMMAND_REFUSED: { status: 409, retry: 'never', text: 'The profiles do not allow this.' },
   HISTORY_GONE: {

@@ -12,6 +12,8 @@ export interface MemberReport {
   /** When the last commit of each owned shard succeeded, ms. */
   readonly lastCommitAtMs: Readonly<Record<number, number>>;
   readonly configVersion: number;
+  /** Since when decisions are made by it, ms. */
+  readonly configSinceMs?: number;
   /** Only in the answer to a detailed probe, of a worker that can tell. */
   readonly activity?: WorkerActivity;
 }

@@ -7,12 +7,14 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { type ClusterNode, createNatsCluster, type NatsCluster } from '../../infra/cluster/nats-cluster.ts';
 import { resolveNatsServer } from '../../infra/nats-server/resolve.ts';
 import { segmentNames } from '../../shared/contract/names.ts';
+import { createConfigStore } from '../../shared/nats/config-store.ts';
 import { connectNats, type NatsDoor } from '../../shared/nats/connect.ts';
 import { createEventLogAppender } from '../../shared/nats/event-log-appender.ts';
 import { createEventLogReader } from '../../shared/nats/event-log-reader.ts';
 import { streamInfo } from '../../shared/nats/jetstream-api.ts';
 import { createRecordStore } from '../../shared/nats/record-store.ts';
 import { describeTopology, diffTopology, ensureTopology } from '../../shared/nats/topology.ts';
+import { configStoreContract } from '../contract/config-store.contract.ts';
 import { recordStoreContract } from '../contract/record-store.contract.ts';
 import { eventually, makeSegment } from '../support/segment.ts';
 
@@ -186,5 +188,18 @@ recordStoreContract('a cluster of three', async () => {
     log: createEventLogReader(door, names),
     nowMs: () => Date.now(),
     close,
+  };
+});
+
+configStoreContract('a cluster of three', async () => {
+  const { door, names, close } = await makeSegment(cluster.url, OPTIONS);
+  const other = await connectNats({ url: cluster.url, name: 'other' });
+  return {
+    store: createConfigStore(door, names),
+    other: createConfigStore(other, names),
+    async close() {
+      await other.close();
+      await close();
+    },
   };
 });

@@ -8,6 +8,7 @@ interface ProfileAnswer {
   readonly id: string;
   readonly keys: Readonly<Record<string, readonly string[]>>;
   readonly attributes: Readonly<Record<string, unknown>>;
+  readonly audiences: readonly string[];
 }
 
 export interface ApiFindings {
@@ -47,7 +48,23 @@ export async function checkProfiles(gateways: readonly string[], expected: Expec
       if (owner !== profile) violations.push(`${answer.id} holds both ${owner.keys[0]} and ${key}`);
     }
   });
+  violations.push(...(await checkSizes(gateways[0]!, expected)));
   return { violations, idOf, compared };
+}
+
+/** The sizes that are counted commit by commit are those of the audiences at the end. */
+async function checkSizes(gateway: string, { profiles }: Expected): Promise<string[]> {
+  const answer = await get(`${gateway}/v1/audiences`);
+  if (typeof answer === 'string') return [`audiences: ${answer}`];
+  const { audiences } = answer as unknown as { audiences: { name: string; size: number }[] };
+  return audiences.flatMap(({ name, size }) => {
+    const members = profiles.filter((profile) => audiencesOf(profile).includes(name)).length;
+    return size === members ? [] : [`audience ${name} counts ${size}, ${members} profiles are in it`];
+  });
+}
+
+function audiencesOf({ spend, messageIds }: ExpectedProfile): string[] {
+  return [...(spend >= 1000 ? ['buyers'] : []), ...(messageIds.size <= 3 ? ['newcomers'] : [])];
 }
 
 /** The profile under an id, which may be a retired one; a text when there is none. */
@@ -88,6 +105,12 @@ function compare(expected: ExpectedProfile, found: ProfileAnswer): string[] {
   if (attributes.last_page !== expected.lastPage) {
     wrong.push(`last page is ${attributes.last_page}, expected ${expected.lastPage}`);
   }
+  const { items = [] } = (attributes.last_orders ?? {}) as { items?: readonly { id: string }[] };
+  const orders = items.map(({ id }) => id).join();
+  if (orders !== expected.lastOrders.join())
+    wrong.push(`remembers the orders ${orders}, expected ${expected.lastOrders.join()}`);
+  if ([...found.audiences].sort().join() !== audiencesOf(expected).join())
+    wrong.push(`is in ${found.audiences.join() || 'no audience'}, expected ${audiencesOf(expected).join()}`);
   const keys = Object.entries(found.keys).flatMap(([name, values]) =>
     values.map((value) => `${name}:${value}`),
   );

@@ -28,6 +28,8 @@ export interface ExpectedProfile {
   /** `properties.page` of the event with the latest time. */
   readonly lastPage: unknown;
   readonly orders: ReadonlySet<string>;
+  /** Message ids of the orders with the latest times, oldest first. */
+  readonly lastOrders: readonly string[];
   readonly signups: ReadonlySet<string>;
 }
 
@@ -39,10 +41,14 @@ export interface Expected {
   readonly events: number;
 }
 
+/** Orders that a profile remembers. */
+const LAST_ORDERS = 20;
+
 interface Draft {
   readonly keys: Set<string>;
   readonly messageIds: Set<string>;
   readonly orders: Set<string>;
+  readonly ordered: WireEvent[];
   readonly signups: Set<string>;
   spend: number;
   last: WireEvent | undefined;
@@ -61,10 +67,14 @@ export function expectedOf(accepted: Iterable<WireEvent>, rules: OracleRules): E
     drafts.set(root, draft);
     fold(draft, event, keys, rules);
   }
-  const profiles = [...drafts.values()].map(({ last, ...rest }) => ({
+  const profiles = [...drafts.values()].map(({ last, ordered, ...rest }) => ({
     ...rest,
     keys: [...rest.keys],
     lastPage: last?.properties.page,
+    lastOrders: ordered
+      .sort((a, b) => a.timestamp - b.timestamp)
+      .slice(-LAST_ORDERS)
+      .map(({ messageId }) => messageId),
   }));
   const profileByKey = new Map(profiles.flatMap((profile) => profile.keys.map((key) => [key, profile])));
   const profileByMessage = new Map(
@@ -96,6 +106,7 @@ function emptyDraft(): Draft {
     keys: new Set(),
     messageIds: new Set(),
     orders: new Set(),
+    ordered: [],
     signups: new Set(),
     spend: 0,
     last: undefined,
@@ -107,6 +118,7 @@ function fold(draft: Draft, event: WireEvent, keys: readonly string[], rules: Or
   draft.messageIds.add(event.messageId);
   if (event.name === rules.orderName) {
     draft.orders.add(event.messageId);
+    draft.ordered.push(event);
     draft.spend += Number(event.properties.amount);
   }
   if (event.name === rules.signupName) draft.signups.add(event.messageId);

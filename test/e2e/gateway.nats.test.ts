@@ -8,10 +8,12 @@ import { createGateway } from '../../gateway/server.ts';
 import { systemClock } from '../../shared/kernel/clock.ts';
 import { systemRandom } from '../../shared/kernel/random.ts';
 import { createAuditLog } from '../../shared/nats/audit-log.ts';
+import { createConfigStore } from '../../shared/nats/config-store.ts';
 import { createEventLogAppender } from '../../shared/nats/event-log-appender.ts';
 import { createEventLogReader } from '../../shared/nats/event-log-reader.ts';
 import { createMembership } from '../../shared/nats/membership.ts';
 import { createOutboxCopies } from '../../shared/nats/outbox-copies.ts';
+import { createRecentEvents } from '../../shared/nats/recent-events.ts';
 import { createRecordStore } from '../../shared/nats/record-store.ts';
 import { createReplyBoxes } from '../../shared/nats/replies.ts';
 import { readStream } from '../../shared/nats/stream-reader.ts';
@@ -46,6 +48,8 @@ async function start(eventsBytesMax: number): Promise<void> {
         {
           config: () => config,
           configVersion: () => 1,
+          configs: createConfigStore(door, names),
+          recentEvents: createRecentEvents(door, names),
           appender: createEventLogAppender(door, names, { deadlineMs: 1_500 }),
           log: createEventLogReader(door, names),
           store: createRecordStore(door, names),

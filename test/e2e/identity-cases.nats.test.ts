@@ -185,10 +185,24 @@ async function byHand(one: IdentityCase, { split, merge, undo, not }: ByHand): P
     body: JSON.stringify(body),
   });
   const text = await answer.text();
-  const { error } = JSON.parse(text) as { error?: { code: string; details?: { reason: string }[] } };
+  const told = JSON.parse(text) as { id: string; error?: { code: string; details?: { reason: string }[] } };
+  const { error } = told;
   const reason = error?.code === 'PROFILE_NOT_FOUND' ? 'unknown' : error?.details?.[0]?.reason;
   expect(reason, `${one.id}: ${text}`).toBe(not);
-  if (not === undefined) expect(answer.status, `${one.id}: ${text}`).toBe(200);
+  if (not !== undefined) return;
+  expect([200, 202], `${one.id}: ${text}`).toContain(answer.status);
+  await eventually(
+    `${one.id}: the job is done`,
+    async () => (await jobState(one, told.id)) === 'done',
+    40_000,
+  );
+}
+
+async function jobState({ config }: IdentityCase, id: string): Promise<string> {
+  const answer = await fetch(`${dev.url}/v1/identity/jobs/${id}?segment=${segmentOf(config)}`, {
+    headers: { authorization: `Bearer ${dev.adminKey}` },
+  });
+  return ((await answer.json()) as { state: string }).state;
 }
 
 /** Every key of the case: those of its events that are taken for one, and those of its profiles. */

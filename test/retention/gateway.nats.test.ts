@@ -13,8 +13,10 @@ import type { SegmentConfig } from '../../shared/contract/config/segment-config.
 import { systemClock } from '../../shared/kernel/clock.ts';
 import { systemRandom } from '../../shared/kernel/random.ts';
 import { createAuditLog } from '../../shared/nats/audit-log.ts';
+import { createConfigStore } from '../../shared/nats/config-store.ts';
 import { createMembership } from '../../shared/nats/membership.ts';
 import { createOutboxCopies } from '../../shared/nats/outbox-copies.ts';
+import { createRecentEvents } from '../../shared/nats/recent-events.ts';
 import { createReplyBoxes } from '../../shared/nats/replies.ts';
 import { startTestServer, type TestServer } from '../support/nats.ts';
 import { eventually } from '../support/segment.ts';
@@ -48,6 +50,8 @@ beforeEach(async () => {
         {
           config: () => config,
           configVersion: () => 1,
+          configs: createConfigStore(rig.door, rig.names),
+          recentEvents: createRecentEvents(rig.door, rig.names),
           appender: rig.appender,
           log: rig.log,
           store: rig.store,

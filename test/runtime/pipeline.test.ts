@@ -22,7 +22,9 @@ let actor: Actor;
 let recording: ReturnType<typeof recordingTelemetry>;
 let deps: PipelineDeps;
 
+let refreshActor: () => Promise<void>;
 beforeEach(() => {
+  refreshActor = async () => {};
   store = new FakeStore();
   log = new FakeLog();
   clock = new JumpClock();
@@ -43,6 +45,7 @@ beforeEach(() => {
     backoffMaxMs: 100,
     shards,
     actor: () => actor,
+    refreshActor: () => refreshActor(),
     lose: (shard) => {
       shards.delete(shard);
       lost.push(shard);
@@ -405,6 +408,15 @@ describe('what a decision only read', () => {
 });
 
 describe('a message of a newer config', () => {
+  it('fetches the actor that knows it, without waiting when that one is there', async () => {
+    refreshActor = async () => {
+      actor = noteActor(2);
+    };
+    await apply([{ touch: ['a'] }, { touch: ['a'], configVersion: 2 }]);
+    expect(seen('a')).toEqual([1, 2]);
+    expect(clock.slept).not.toContain(100);
+  });
+
   it('waits for an actor that knows it; what stands before it is committed', async () => {
     const done = apply([{ touch: ['a'] }, { touch: ['a'], configVersion: 2 }, { touch: ['a'] }]);
     while (store.shard(0)?.seq !== 1) await new Promise((resolve) => setImmediate(resolve));

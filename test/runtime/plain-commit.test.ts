@@ -38,6 +38,7 @@ beforeEach(() => {
     backoffMaxMs: 100,
     shards,
     actor: () => actor,
+    refreshActor: async () => {},
     lose: (shard) => {
       shards.delete(shard);
       lost.push(shard);

@@ -20,17 +20,19 @@ export interface OpenSegment {
 export async function withSegment<T>(job: JobSegment, use: (segment: OpenSegment) => Promise<T>): Promise<T> {
   const [source] = await loadSegmentFiles([job.configFile]);
   const { config } = source!;
+  const names = segmentNames(config.segment);
   const door = await connectNats({ url: job.natsUrl, name: 'stitchwork bench' });
   const prepare = (events: readonly BenchEvent[]) => {
     const items = events.map((value) => ({ kind: 'value', value }) as const);
     const noId = () => '';
-    const { appends, rejected } = prepareEvents(items, { config: () => config, shards: job.shards }, noId);
+    const segment = { config: () => config, configVersion: () => 0, names, shards: job.shards };
+    const { appends, rejected } = prepareEvents(items, segment, noId);
     const [first] = rejected;
     if (first) throw new Error(`an event of the bench is not accepted: ${first.code} ${first.message}`);
     return appends;
   };
   try {
-    return await use({ door, names: segmentNames(config.segment), config, prepare });
+    return await use({ door, names, config, prepare });
   } finally {
     await door.close();
   }

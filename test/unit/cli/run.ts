@@ -17,6 +17,8 @@ export interface IoOptions {
   readonly env?: Env;
   readonly interrupt?: AbortSignal;
   readonly terminal?: boolean;
+  /** What a person answers to a question; undefined: nobody is there. */
+  readonly answer?: boolean;
   /** Called with each line of data and each redrawn screen. */
   readonly onOut?: (text: string) => void;
 }
@@ -37,6 +39,7 @@ export function testIo(options: IoOptions = {}): {
     talk: (line) => void err.push(line),
     progress: () => {},
     terminal: options.terminal === true,
+    confirm: async () => options.answer,
     redraw: (lines) => tell(lines.join('\n')),
     env: { STITCHWORK_DATA_DIR: NOWHERE, ...options.env },
     clock: systemClock,

@@ -21,7 +21,7 @@ const ACTIVITY = {
   ],
   hotConflicts: [{ record: 'k.email.#abcd', count: 2 }],
 };
-const WORKER = { startedAt: '2026-11-22T09:00:00.000Z', configVersion: 3, shards: 1 };
+const WORKER = { startedAt: '2026-11-22T09:00:00.000Z', configVersion: 3, configSince: null, shards: 1 };
 
 const STATUS: StatusAnswer = {
   segments: [

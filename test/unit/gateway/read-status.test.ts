@@ -6,6 +6,7 @@ import { recordKeys, segmentNames } from '../../../shared/contract/names.ts';
 import { encodeShardRecord, type ShardRecord, UNCLAIMED } from '../../../shared/contract/shard-record.ts';
 import { systemClock } from '../../../shared/kernel/clock.ts';
 import { StitchworkError } from '../../../shared/kernel/errors.ts';
+import { memoryConfigStore } from '../../support/memory-config-store.ts';
 import { fakeAudit } from './support/fake-audit.ts';
 import {
   fakeAppender,
@@ -23,6 +24,8 @@ function makeSegment() {
       throw new Error('status needs no config');
     },
     configVersion: () => 7,
+    configs: memoryConfigStore(),
+    recentEvents: { read: async function* () {} },
     appender: fakeAppender(),
     log: fakeLog(),
     store: fakeStore(),
@@ -68,7 +71,14 @@ describe('readSegmentStatus', () => {
       ],
       alarms: [],
       workers: [
-        { id: 'w1', startedAt: '1970-01-01T00:00:01.000Z', configVersion: 1, shards: 0, activity: null },
+        {
+          id: 'w1',
+          startedAt: '1970-01-01T00:00:01.000Z',
+          configVersion: 1,
+          configSince: null,
+          shards: 0,
+          activity: null,
+        },
       ],
       copies: [],
       log: { messages: 5, bytes: 0, bytesMax: null },

@@ -133,25 +133,35 @@ describe('/openapi.json', () => {
       Object.entries(paths)
         .map(([path, methods]) => `${Object.keys(methods).join()} ${path}`)
         .sort(),
-    ).toEqual([
-      'get /',
-      'get /health/live',
-      'get /health/ready',
-      'get /metrics',
-      'get /v1/audiences',
-      'get /v1/audit',
-      'get /v1/identity/jobs/{id}',
-      'get /v1/profiles/id/{profileId}',
-      'get /v1/profiles/id/{profileId}/identity',
-      'get /v1/profiles/{keyName}/{value}',
-      'get /v1/profiles/{keyName}/{value}/identity',
-      'get /v1/status',
-      'post /v1/events',
-      'post /v1/identity/merge',
-      'post /v1/identity/rebuild',
-      'post /v1/identity/simulate',
-      'post /v1/identity/split',
-    ]);
+    ).toEqual(
+      [
+        'get /',
+        'get /health/live',
+        'get /health/ready',
+        'get /metrics',
+        'get /v1/audiences',
+        'get /v1/audit',
+        'get /v1/identity/jobs/{id}',
+        'get /v1/profiles/id/{profileId}',
+        'get /v1/profiles/id/{profileId}/identity',
+        'get /v1/profiles/{keyName}/{value}',
+        'get /v1/profiles/{keyName}/{value}/identity',
+        'get /v1/status',
+        'post /v1/events',
+        'post /v1/identity/merge',
+        'post /v1/identity/rebuild',
+        'post /v1/identity/simulate',
+        'post /v1/identity/split',
+        'get /v1/config',
+        'get /v1/config/schema.json',
+        'get /v1/config/{segment}/versions',
+        'get /v1/config/{segment}/versions/{version}',
+        'get,post /v1/config/{segment}/diff',
+        'get,put /v1/config/{segment}',
+        'post /v1/config/validate',
+        'post /v1/config/{segment}/rollback',
+      ].sort(),
+    );
   });
 
   it('describes the answers that are given', async () => {

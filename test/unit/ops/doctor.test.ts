@@ -36,7 +36,7 @@ const SOUND: SegmentStatus = {
   lastCommitAt: '2026-11-22T10:00:00.000Z',
   shards: [{ shard: 0, owner: 'w1', lag: 0, lastCommitAt: null }],
   alarms: [],
-  workers: [{ id: 'w1', startedAt: '', configVersion: 3, shards: 1, activity: null }],
+  workers: [{ id: 'w1', startedAt: '', configVersion: 3, configSince: null, shards: 1, activity: null }],
   copies: [{ name: 'audit', lag: 5, running: true, error: null }],
   log: { messages: 1, bytes: 10, bytesMax: 100 },
 };

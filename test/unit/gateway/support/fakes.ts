@@ -11,6 +11,7 @@ import type {
 } from '../../../../shared/ports/event-log.ts';
 import type { MemberReport, ProbeAnswer } from '../../../../shared/ports/membership.ts';
 import type { CopyState } from '../../../../shared/ports/outbox-copies.ts';
+import type { RecentEvents } from '../../../../shared/ports/recent-events.ts';
 import type { CommitOutcome, StoredRecord, StoreWrite } from '../../../../shared/ports/record-store.ts';
 import type { ReplyBox, ReplyBoxes } from '../../../../shared/ports/replies.ts';
 
@@ -93,6 +94,21 @@ export function fakeStore(): FakeStore {
     },
   };
   return fake;
+}
+
+export interface FakeRecentEvents extends RecentEvents {
+  /** What the log holds, oldest first. */
+  readonly messages: LogMessage[];
+}
+
+export function fakeRecentEvents(): FakeRecentEvents {
+  const messages: LogMessage[] = [];
+  return {
+    messages,
+    async *read(count) {
+      yield* messages.slice(-count);
+    },
+  };
 }
 
 export interface FakeLog {

@@ -11,8 +11,17 @@ import type { SegmentConfig } from '../../../../shared/contract/config/segment-c
 import { segmentNames } from '../../../../shared/contract/names.ts';
 import { type Clock, systemClock } from '../../../../shared/kernel/clock.ts';
 import { seededRandom } from '../../../../shared/kernel/random.ts';
+import { memoryConfigStore } from '../../../support/memory-config-store.ts';
 import { fakeAudit } from './fake-audit.ts';
-import { fakeAppender, fakeCopies, fakeLog, fakeMembership, fakeReplyBoxes, fakeStore } from './fakes.ts';
+import {
+  fakeAppender,
+  fakeCopies,
+  fakeLog,
+  fakeMembership,
+  fakeRecentEvents,
+  fakeReplyBoxes,
+  fakeStore,
+} from './fakes.ts';
 
 export const WRITE_KEY = 'write-key-1';
 export const ADMIN_KEY = 'admin-key-1';
@@ -41,6 +50,8 @@ export function makeSegment(name = 'shop', config: SegmentConfig = testConfig())
   return {
     config: () => config,
     configVersion: () => 1,
+    configs: memoryConfigStore(),
+    recentEvents: fakeRecentEvents(),
     appender: fakeAppender(),
     log: fakeLog(),
     store: fakeStore(),
