@@ -4,6 +4,7 @@ import { Command } from 'commander';
 import { packageVersion } from '../package-root.ts';
 import { addApply } from './apply.ts';
 import { addAudiences } from './audiences.ts';
+import { addAudit } from './audit.ts';
 import { addBench } from './bench.ts';
 import { addCluster } from './cluster.ts';
 import { addCompletion } from './completion.ts';
@@ -68,6 +69,7 @@ export function buildProgram(io: Io): Command {
     addProfile,
     addIdentity,
     addAudiences,
+    addAudit,
     addValidate,
     addDiff,
     addApply,
