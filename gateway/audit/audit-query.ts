@@ -21,7 +21,7 @@ const ID = /^[0-9A-Za-z_-]{1,64}$/;
 
 /** The parameters as they were sent. */
 export type AuditParameters = Partial<
-  Record<'profile' | 'key' | 'kind' | 'reason' | 'since' | 'until' | 'messageId' | 'limit' | 'cursor', string>
+  Record<'profile' | 'key' | 'kind' | 'reason' | 'from' | 'to' | 'messageId' | 'limit' | 'next', string>
 >;
 
 export interface AuditQuery {
@@ -63,14 +63,14 @@ export function parseAuditQuery(sent: AuditParameters, config: SegmentConfig, no
     kinds: read('kind', (text) => readWords(text, AUDIT_KINDS, 'kind of audit entry')),
     reasons: read('reason', (text) => readWords(text, REASONS, 'reason')),
     messageId: read('messageId', readMessageId),
-    sinceMs: read('since', (text) => readTime(text, nowMs)),
-    untilMs: read('until', (text) => readTime(text, nowMs)),
+    sinceMs: read('from', (text) => readTime(text, nowMs)),
+    untilMs: read('to', (text) => readTime(text, nowMs)),
     limit: read('limit', readLimit) ?? AUDIT_LIMIT.default,
-    before: read('cursor', decodeCursor),
+    before: read('next', decodeCursor),
   };
   const { sinceMs, untilMs } = query;
   if (sinceMs !== undefined && untilMs !== undefined && sinceMs >= untilMs)
-    problems.push({ path: 'querystring/since', message: "since: not before 'until', so nothing is between" });
+    problems.push({ path: 'querystring/from', message: "from: not before 'to', so nothing is between" });
   if (problems.length === 0) return query;
   throw new StitchworkError('BAD_REQUEST', problems.map(({ message }) => message).join('; '), {
     details: problems,
@@ -161,7 +161,7 @@ function readLimit(text: string): number {
   throw new Unsound(`${shown(text)} is no whole number from 1 to ${AUDIT_LIMIT.max}`);
 }
 
-/** What `cursor` is to those who go on with it: nothing that they should read. */
+/** What `next` is to those who go on with it: nothing that they should read. */
 export function encodeCursor(before: number): string {
   return Buffer.from(`audit.${before}`).toString('base64url');
 }
@@ -169,7 +169,7 @@ export function encodeCursor(before: number): string {
 function decodeCursor(text: string): number {
   const match = /^audit\.([1-9]\d{0,15})$/.exec(Buffer.from(text, 'base64url').toString());
   if (match) return Number(match[1]);
-  throw new Unsound(`${shown(text)} is none; give the cursor of the answer before`);
+  throw new Unsound(`${shown(text)} is none; give the next of the answer before`);
 }
 
 function shown(text: string): string {

@@ -20,7 +20,7 @@ export function addAuditRoutes(app: GatewayApp, context: RouteContext): void {
     url: '/v1/audit',
     schema: {
       summary: 'The audit log, newest first',
-      description: `Looks at up to ${SCANNED_MAX} entries, for a second or two; \`cursor\` goes on from there.`,
+      description: `Looks at up to ${SCANNED_MAX} entries, for a second or two; \`next\` goes on from there.`,
       querystring: AuditParametersQuery,
       security: [{ key: [] }],
       response: answers(
@@ -67,7 +67,7 @@ function told({ entries, scanned, next }: AuditFound): object {
   return {
     entries: entries.map(tellEntry),
     complete: next === undefined,
-    cursor: next === undefined ? undefined : encodeCursor(next),
+    next: next === undefined ? undefined : encodeCursor(next),
     scanned,
   };
 }

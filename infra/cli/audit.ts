@@ -33,7 +33,7 @@ interface ToldEntry {
 interface AuditAnswer {
   readonly entries: readonly ToldEntry[];
   readonly complete: boolean;
-  readonly cursor?: string;
+  readonly next?: string;
   readonly scanned: number;
 }
 
@@ -93,14 +93,23 @@ async function* entriesOf(
     yield* answer.entries;
     left -= answer.entries.length;
     scanned += answer.scanned;
-    cursor = answer.complete ? undefined : answer.cursor;
+    cursor = answer.complete ? undefined : answer.next;
     if (cursor !== undefined && left > 0) io.progress(`${scanned} entries looked at, ${limit - left} found`);
   }
 }
 
 function queryOf(flags: AuditFlags, limit: number, cursor: string | undefined): URLSearchParams {
   const { profile, about, kind, reason, message, since, until } = flags;
-  const parts = { profile, key: about, kind, reason, messageId: message, since, until, cursor };
+  const parts = {
+    profile,
+    key: about,
+    kind,
+    reason,
+    messageId: message,
+    from: since,
+    to: until,
+    next: cursor,
+  };
   const query = new URLSearchParams({ limit: String(limit) });
   for (const [name, value] of Object.entries(parts)) if (value !== undefined) query.set(name, value);
   return query;

@@ -67,7 +67,7 @@ interface Status {
 interface Audit {
   readonly entries: readonly { readonly facts: readonly AuditFact[] }[];
   readonly complete: boolean;
-  readonly cursor?: string;
+  readonly next?: string;
 }
 
 async function get<Answer>(path: string): Promise<Answer> {
@@ -96,7 +96,7 @@ async function facts(): Promise<readonly AuditFact[]> {
   do {
     const page: Audit = await get(`/v1/audit?limit=97${cursor}`);
     for (const entry of page.entries) all.push(...entry.facts);
-    cursor = page.complete ? '' : `&cursor=${page.cursor}`;
+    cursor = page.complete ? '' : `&next=${page.next}`;
   } while (cursor !== '');
   return all;
 }

@@ -54,8 +54,8 @@ it('asks for what the flags say, and prints a line an entry without control char
     kind: 'link_refused',
     reason: 'limit',
     messageId: 'm1',
-    since: '2h',
-    until: '1h',
+    from: '2h',
+    to: '1h',
     limit: '7',
     segment: 'shop',
   });
@@ -67,14 +67,14 @@ it('asks for what the flags say, and prints a line an entry without control char
 
 it('goes on until it has what was asked for, also over answers that hold nothing', async () => {
   answers = [
-    { body: { entries: [], complete: false, cursor: 'one', scanned: 9 } },
-    { body: { entries: [entry(2)], complete: false, cursor: 'two', scanned: 9 } },
-    { body: { entries: [entry(1)], complete: false, cursor: 'three', scanned: 9 } },
+    { body: { entries: [], complete: false, next: 'one', scanned: 9 } },
+    { body: { entries: [entry(2)], complete: false, next: 'two', scanned: 9 } },
+    { body: { entries: [entry(1)], complete: false, next: 'three', scanned: 9 } },
   ];
   const { code, out } = await runCommand(['audit', '--url', url, '--limit', '2', '--json']);
   expect(code).toBe(0);
   expect(out.split('\n').map((line) => JSON.parse(line).messageId)).toEqual(['m2', 'm1']);
-  expect(asked.map((query) => [query.get('cursor'), query.get('limit')])).toEqual([
+  expect(asked.map((query) => [query.get('next'), query.get('limit')])).toEqual([
     [null, '2'],
     ['one', '2'],
     ['two', '1'],

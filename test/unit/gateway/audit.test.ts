@@ -77,11 +77,11 @@ describe('GET /v1/audit', () => {
     const first = await ask('?limit=2');
     expect(first).toMatchObject({ complete: false, entries: [{ messageId: 'e4' }, { messageId: 'e3' }] });
     audit.add({ facts: [{ kind: 'profile_added' }], messageId: 'later' });
-    const second = await ask(`?limit=2&cursor=${first.cursor}`);
+    const second = await ask(`?limit=2&next=${first.next}`);
     expect(second).toMatchObject({ complete: false, entries: [{ messageId: 'e2' }, { messageId: 'e1' }] });
-    const third = await ask(`?limit=2&cursor=${second.cursor}`);
+    const third = await ask(`?limit=2&next=${second.next}`);
     expect(third).toMatchObject({ complete: true, entries: [{ messageId: 'e0' }] });
-    expect(third.cursor).toBeUndefined();
+    expect(third.next).toBeUndefined();
   });
 
   it('reads no more than it answers when nothing is asked for', async () => {
@@ -190,13 +190,13 @@ describe('filters', () => {
   it('since and until: when it was written, to the ms, and no further', async () => {
     for (const hours of [4, 3, 2, 1])
       audit.add({ facts: [{ kind: 'profile_added' }], messageId: `${hours}h` }, NOW_MS - hours * HOUR_MS);
-    expect(await messageIds('?since=3h')).toEqual(['1h', '2h', '3h']);
-    expect(await messageIds('?until=2h')).toEqual(['3h', '4h']);
-    expect(await messageIds('?since=2026-11-22T09:00:00Z&until=2026-11-22T10:00:00.001%2B00:00')).toEqual([
+    expect(await messageIds('?from=3h')).toEqual(['1h', '2h', '3h']);
+    expect(await messageIds('?to=2h')).toEqual(['3h', '4h']);
+    expect(await messageIds('?from=2026-11-22T09:00:00Z&to=2026-11-22T10:00:00.001%2B00:00')).toEqual([
       '2h',
       '3h',
     ]);
-    expect(await ask('?since=150m')).toMatchObject({ complete: true, scanned: 2 });
+    expect(await ask('?from=150m')).toMatchObject({ complete: true, scanned: 2 });
   });
 
   it('until holds also where the reading begins too late', async () => {
@@ -204,7 +204,7 @@ describe('filters', () => {
       audit.add({ facts: [{ kind: 'profile_added' }], messageId }, 1000);
     audit.messages[1] = { ...audit.messages[1]!, timeMs: NOW_MS };
     audit.end = async () => 3;
-    expect(await ask('?until=1h')).toMatchObject({ scanned: 1, entries: [{ messageId: 'old' }] });
+    expect(await ask('?to=1h')).toMatchObject({ scanned: 1, entries: [{ messageId: 'old' }] });
   });
 
   it.each([
@@ -215,12 +215,12 @@ describe('filters', () => {
     ['?reason=limmit', "reason: 'limmit' is no reason; did you mean 'limit'?"],
     ['?key=ann@x.org', "key: 'ann@x.org' is no key; give name:value, such as email:ann@example.com"],
     ['?key=emaill:ann@x.org', "key: the config declares no stitching key 'emaill'; did you mean 'email'?"],
-    ['?since=yesterday', "since: 'yesterday' is no time; give ISO 8601"],
-    ['?until=2026-02-30', "until: '2026-02-30' is no time"],
-    ['?since=1h&until=2h', "since: not before 'until'"],
+    ['?from=yesterday', "from: 'yesterday' is no time; give ISO 8601"],
+    ['?to=2026-02-30', "to: '2026-02-30' is no time"],
+    ['?from=1h&to=2h', "from: not before 'to'"],
     ['?limit=0', "limit: '0' is no whole number from 1 to 1000"],
     ['?limit=1001', "limit: '1001'"],
-    ['?cursor=7', "cursor: '7' is none; give the cursor of the answer before"],
+    ['?next=7', "next: '7' is none; give the next of the answer before"],
     [
       '?profile=email:a',
       "profile: 'email:a' is no profile id; to ask by a stitching key give key=name:value",
@@ -233,9 +233,9 @@ describe('filters', () => {
   });
 
   it('every problem is told at once', async () => {
-    const response = await gateway.get('/v1/audit?kind=x&limit=x&since=x');
+    const response = await gateway.get('/v1/audit?kind=x&limit=x&from=x');
     const paths = response.json().error.details.map(({ path }: { path: string }) => path);
-    expect(paths).toEqual(['querystring/kind', 'querystring/since', 'querystring/limit']);
+    expect(paths).toEqual(['querystring/kind', 'querystring/from', 'querystring/limit']);
   });
 });
 
