@@ -1,6 +1,7 @@
 // What a worker tells of itself, as Prometheus metrics and log lines. Labels are segment, reason and code: never a key,
 // a profile or a shard. Shards, commit ids and message ids stand in the log; records of conflicts in its debug lines.
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
+import { EVENT_FLAGGED } from '../actors/profile/identity-counts.ts';
 import { readEnvelope } from '../actors/profile/parse-message.ts';
 import type { Counted } from '../shared/contract/actor.ts';
 import type { Clock } from '../shared/kernel/clock.ts';
@@ -73,6 +74,11 @@ export function createWorkerMetrics(registry: Registry, reports: () => readonly 
       labelNames: ['segment', 'kind', 'reason'],
       registers,
     }),
+    flagged: counter(
+      'events_flagged_total',
+      'Events that came too late for a window, from a clock that is ahead, or failed a condition, by reason.',
+      ['reason'],
+    ),
     fenced: counter('fenced_total', 'Shards lost to another owner.'),
     unknown: counter('unknown_outcomes_total', 'Commits without an answer in time.'),
     resolved: counter('unknown_resolved_total', 'How unknown outcomes ended.', ['outcome']),
@@ -132,8 +138,10 @@ export function createWorkerTelemetry(metrics: WorkerMetrics, parts: WorkerTelem
       if (log.isLevelEnabled('trace')) log.trace(describeCommit(batch), 'committed');
     },
     counted(counts) {
-      for (const [kind, reason, count] of tally(counts))
-        metrics.identityFacts.inc({ ...labels, kind, reason }, count);
+      for (const [kind, reason, count] of tally(counts)) {
+        if (kind === EVENT_FLAGGED) metrics.flagged.inc({ ...labels, reason }, count);
+        else metrics.identityFacts.inc({ ...labels, kind, reason }, count);
+      }
     },
     conflict({ key, kind, commitId }) {
       activity.conflict(key);

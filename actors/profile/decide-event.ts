@@ -136,6 +136,19 @@ function byTheClock(
   return triggered.profile;
 }
 
+/** What is to be told of the event's own time. */
+function flag(
+  draft: Draft,
+  { atMs, nowMs, isAhead }: AppliedEvent,
+  hits: readonly string[],
+  rules: Rules,
+): void {
+  if (isAhead) draft.flag('clock_ahead');
+  const ageMs = nowMs - atMs;
+  if (hits.some((hit) => ageMs > (rules.shortestWindow.get(hit) ?? Number.POSITIVE_INFINITY)))
+    draft.flag('late');
+}
+
 /** The event counted, and what it sets off. */
 function react(
   draft: Draft,
@@ -146,6 +159,7 @@ function react(
   facts: AuditFact[],
 ): Profile {
   const hits = matchKeyEvents(event, rules, facts);
+  flag(draft, event, hits, rules);
   const applied = noteSince(applyEvent(stitched, event, hits, rules, facts), message);
   // While its attributes are not complete, what they say sets nothing off.
   if (applied.rebuilding) return applied;

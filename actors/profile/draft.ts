@@ -4,7 +4,7 @@ import type { LogEnvelope } from '../../shared/contract/event.ts';
 import { profileIdOf, recordKeys } from '../../shared/contract/names.ts';
 import type { Activation, AuditEntry } from '../../shared/contract/outbox.ts';
 import { shardOf } from '../../shared/contract/routing.ts';
-import { identityCounts } from './identity-counts.ts';
+import { EVENT_FLAGGED, type EventFlag, identityCounts } from './identity-counts.ts';
 import type { Profile, Redirect } from './profile.ts';
 import type { RecordState } from './record-codec.ts';
 
@@ -21,7 +21,7 @@ export class Draft {
   readonly #guards = new Set<string>();
   readonly #outbox: OutboxEntry[] = [];
   readonly #alarms: AlarmChange[] = [];
-  #counts: readonly Counted[] = [];
+  readonly #counts: Counted[] = [];
 
   constructor(view: RecordView, shards: number) {
     this.#view = view;
@@ -62,7 +62,12 @@ export class Draft {
 
   audit(entry: AuditEntry): void {
     this.#append(recordKeys.audit(entry.kind, entry.id), entry);
-    this.#counts = identityCounts(entry.facts);
+    this.#counts.push(...identityCounts(entry.facts));
+  }
+
+  /** Something about the message itself, to be counted when it is committed. */
+  flag(reason: EventFlag): void {
+    this.#counts.push({ kind: EVENT_FLAGGED, reason });
   }
 
   /** Arms a timer of a profile or redirect: the alarm clock's target is unique for this generation. */

@@ -9,6 +9,16 @@ import {
   REJECT_REASONS,
 } from '../../shared/contract/outbox.ts';
 
+/** The kind of counts about messages. */
+export const EVENT_FLAGGED = 'event';
+export type EventFlag =
+  /** It came when a window of a counter that it feeds had passed: it counts in totals and longer windows. */
+  | 'late'
+  /** Its time was further ahead of the log than is believed, and was cut. */
+  | 'clock_ahead'
+  /** An expression could not be evaluated on it. */
+  | 'condition_failed';
+
 const KINDS: ReadonlySet<string> = new Set(IDENTITY_KINDS);
 const REASONS: ReadonlySet<string> = new Set([...REJECT_REASONS, ...REFUSE_REASONS, ...EVICT_REASONS]);
 
