@@ -30,8 +30,16 @@ const POLL_MS = 500;
 const PROFILE = 'a stitching key as name:value, or id:<profile id>';
 
 export function addIdentityJobs(identity: Command, io: Io): void {
+  addSplit(identity, io);
+  addRemoveKey(identity, io);
+  addMerge(identity, io);
+  addJob(identity, io);
+}
+
+/** `stitchwork identity split`, and `stitchwork profile split`. */
+export function addSplit(group: Command, io: Io): void {
   const split = common(
-    identity
+    group
       .command('split')
       .description('part a profile in two; both get what the events of their own keys come to')
       .argument('<profile>', PROFILE)
@@ -41,8 +49,8 @@ export function addIdentityJobs(identity: Command, io: Io): void {
   );
   withExample(
     split,
-    'stitchwork identity split customer_id:17850 --take email:bob@example.com --take anonymous_id:d7',
-    'stitchwork identity split id:0192f7c1-… --undo 0192f7c2-…',
+    `stitchwork ${group.name()} split customer_id:17850 --take email:bob@example.com --take anonymous_id:d7`,
+    `stitchwork ${group.name()} split id:0192f7c1-… --undo 0192f7c2-…`,
   );
   split.action(async (profile: string, flags: Flags) => {
     if (!flags.take && flags.undo === undefined)
@@ -54,7 +62,9 @@ export function addIdentityJobs(identity: Command, io: Io): void {
     const { undo, allowIncomplete } = flags;
     await run('split', { profile: refOf(profile), keys, undo, allowIncomplete }, flags, io);
   });
+}
 
+function addRemoveKey(identity: Command, io: Io): void {
   const remove = common(
     identity
       .command('remove-key')
@@ -69,7 +79,9 @@ export function addIdentityJobs(identity: Command, io: Io): void {
     const body = { profile: refOf(profile), keys: keysOf([key]), reason: 'removed', allowIncomplete };
     await run('split', body, flags, io);
   });
+}
 
+function addMerge(identity: Command, io: Io): void {
   const merge = common(
     identity
       .command('merge')
@@ -82,7 +94,9 @@ export function addIdentityJobs(identity: Command, io: Io): void {
   merge.action(async (from: string, into: string, flags: Flags) => {
     await run('merge', { from: refOf(from), into: refOf(into), force: flags.force }, flags, io);
   });
+}
 
+function addJob(identity: Command, io: Io): void {
   const job = identity
     .command('job')
     .description('show how far a split or merge is')
