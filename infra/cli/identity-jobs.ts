@@ -23,6 +23,8 @@ interface Flags extends ClientFlags {
   readonly undo?: string;
   readonly force?: boolean;
   readonly allowIncomplete?: boolean;
+  readonly all?: boolean;
+  readonly attributes?: string;
   readonly wait: boolean;
 }
 
@@ -114,13 +116,27 @@ export function addRebuild(profile: Command, io: Io): void {
     profile
       .command('rebuild')
       .description('count the attributes of a profile anew from its events, with the config in force')
-      .argument('<profile>', PROFILE)
+      .argument('[profile]', PROFILE)
+      .option('--all', 'every profile, some thousand in one reading of the log; needs --nats-url')
+      .option('--attributes <names>', 'only these, comma-separated; the others go on as they are')
+      .option('--nats-url <url>', 'NATS server, to list all profiles (env NATS_URL)')
       .option('--allow-incomplete', 'also when the event log no longer reaches back to the beginning'),
   );
-  withExample(rebuild, 'stitchwork profile rebuild customer_id:17850');
-  rebuild.action(async (name: string, flags: Flags) => {
+  withExample(
+    rebuild,
+    'stitchwork profile rebuild customer_id:17850',
+    'stitchwork profile rebuild --all --attributes favourite,mean_order',
+  );
+  rebuild.action(async (name: string | undefined, flags: Flags) => {
     const { allowIncomplete } = flags;
-    await run('rebuild', { profile: refOf(name), allowIncomplete }, flags, io);
+    const attributes = flags.attributes?.split(',').map((each) => each.trim());
+    if ((name === undefined) === (flags.all !== true))
+      throw new CommandFailure(EXIT.usage, 'name one profile, or give --all');
+    if (name !== undefined)
+      return run('rebuild', { profile: refOf(name), attributes, allowIncomplete }, flags, io);
+    const { rebuildAll } = await import('./rebuild-all.ts');
+    const done = await rebuildAll(flags, attributes, flags.by, io);
+    io.out(flags.json ? JSON.stringify({ rebuilt: done }) : `${done} profiles rebuilt`);
   });
 }
 

@@ -28,10 +28,10 @@ audiences:
 activations:
   - { name: thanks, payload: { spend: '{{ profile.spend }}' } }
 triggers:
-  - { name: thank, on: { entered: buyers }, activate: thanks }
+  - { name: thank, on: bought, activate: thanks }
 `;
 const RETAIL = new URL('../fixtures/retail/online-retail-2010-12.csv.gz', import.meta.url);
-const PEOPLE = 40;
+const PEOPLE = 41;
 const EVENTS = 1200;
 
 const folder = mkdtempSync(join(tmpdir(), 'stitchwork-shadow-'));
@@ -151,6 +151,7 @@ describe('the own stream into a shadow', () => {
       joined.set(person, (joined.get(person) ?? new Set()).add(keys.device!));
     }
     const withTwo = [...joined.values()].filter((devices) => devices.size === 2).length;
+    expect(withTwo).toBeGreaterThan(30);
     expect(code).toBe(5);
     expect(counts).toMatchObject({ parted: withTwo, joined: 0, only_first: 0, only_second: 0 });
     expect(profiles.second - profiles.first).toBe(withTwo);
@@ -177,6 +178,35 @@ describe('the own stream into a shadow', () => {
     expect((await cli('segment', 'rm', 'same')).code).toBe(2);
     expect((await cli('segment', 'rm', 'same', '--yes')).code).toBe(0);
     expect((await cli('compare', 'origin', 'same')).code).toBe(3);
+  }, 60_000);
+});
+
+describe('a new attribute', () => {
+  it('is counted from the log for all profiles when it is applied with --rebuild', async () => {
+    const file = join(folder, 'rebuilt.yaml');
+    writeFileSync(
+      file,
+      CONFIG.replace(
+        'audiences:',
+        '  - { name: orders, type: counter, on: bought, total: true }\n  - { name: dearest, type: max, on: bought, value: event.properties.paid }\naudiences:',
+      ),
+    );
+    const applied = await cli('apply', file, '--segment', 'origin', '--yes', '--rebuild');
+    expect(applied.code, applied.err).toBe(0);
+    const expected = new Map<string, { orders: number; dearest: number }>();
+    const seen = new Set<string>();
+    for (const { messageId, name, keys, properties } of eventsToSend()) {
+      if (seen.has(messageId) || name !== 'Bought') continue;
+      seen.add(messageId);
+      const person = keys.device!.split('-')[1]!;
+      const { orders, dearest } = expected.get(person) ?? { orders: 0, dearest: Number.NEGATIVE_INFINITY };
+      expected.set(person, { orders: orders + 1, dearest: Math.max(dearest, properties.paid as number) });
+    }
+    expect(expected.size).toBeGreaterThan(10);
+    for (const [person, values] of expected) {
+      const { out } = await cli('profile', 'get', 'customer_id', `c-${person}`, '--json');
+      expect((JSON.parse(out) as { attributes: object }).attributes, person).toMatchObject(values);
+    }
   }, 60_000);
 });
 
