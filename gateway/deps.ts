@@ -2,6 +2,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { FastifyBaseLogger } from 'fastify';
 import type { Registry } from 'prom-client';
+import type { CurrentRuns } from '../actors/profile/join-batch.ts';
 import type { SegmentConfig } from '../shared/contract/config/segment-config.ts';
 import type { SegmentNames } from '../shared/contract/names.ts';
 import type { Clock } from '../shared/kernel/clock.ts';
@@ -30,6 +31,8 @@ export interface GatewaySegment {
   readonly membership: Pick<Membership, 'members' | 'probe'>;
   readonly copies: Pick<OutboxCopies, 'states'>;
   readonly audit: AuditLog;
+  /** Runs of snapshot tables that are in force; their rows are read through the store. */
+  readonly runs: () => CurrentRuns;
   readonly replyBoxes: ReplyBoxes;
   readonly names: SegmentNames;
   readonly shards: number;

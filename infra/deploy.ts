@@ -1,6 +1,7 @@
 // Makes one parent segment ready to run on a NATS server: its streams and buckets, the check that nothing fell back, its
 // config in the config store, and the config in force as a live value. Every role does all of it when it starts.
 import { createProfileActor } from '../actors/profile/actor.ts';
+import type { CurrentRuns } from '../actors/profile/join-batch.ts';
 import type { Actor } from '../shared/contract/actor.ts';
 import type { SegmentConfig } from '../shared/contract/config/segment-config.ts';
 import { type SegmentNames, segmentNames } from '../shared/contract/names.ts';
@@ -9,12 +10,14 @@ import { StitchworkError } from '../shared/kernel/errors.ts';
 import { createConfigStore } from '../shared/nats/config-store.ts';
 import type { NatsDoor } from '../shared/nats/connect.ts';
 import { createOutboxCopies } from '../shared/nats/outbox-copies.ts';
+import { createSnapshots } from '../shared/nats/snapshots.ts';
 import { describeTopology, ensureTopology, readShadowOf, readShards } from '../shared/nats/topology.ts';
 import type { ConfigStore } from '../shared/ports/config-store.ts';
 import type { OutboxCopies } from '../shared/ports/outbox-copies.ts';
 import type { TopologySettings } from '../shared/settings.ts';
 import { configInForce } from './config-in-force.ts';
 import { followConfig } from './follow-config.ts';
+import { followSnapshots } from './follow-snapshots.ts';
 import type { Log } from './log.ts';
 import type { SegmentSource } from './segment-files.ts';
 
@@ -26,7 +29,9 @@ export interface DeployedSegment {
   configVersion(): number;
   /** Looks for a newer config now, and takes it over. Never throws: what is out of reach is found later. */
   refresh(): Promise<void>;
-  /** Called with each newer config that can run, until `close`. */
+  /** Runs of snapshot tables that are in force. */
+  runs(): CurrentRuns;
+  /** Called with each newer config that can run, and each run that comes into force, until `close`. */
   onConfig(callback: () => void): void;
   close(): void;
 }
@@ -56,11 +61,23 @@ export async function deploySegment(
   await assertNothingFellBack(createOutboxCopies(door, names), names);
   const configs = createConfigStore(door, names);
   const inForce = await configInForce(configs, request, { names, log, clock: systemClock });
+  const followed = followConfig(door, configs, inForce, log.child({ segment: names.segment }));
+  const snapshots = createSnapshots(door, names, () => systemClock.nowMs());
+  const rows = await followSnapshots(door, snapshots, log.child({ segment: names.segment }));
   return {
     names,
     shards,
     configs,
-    ...followConfig(door, configs, inForce, log.child({ segment: names.segment })),
+    ...followed,
+    runs: rows.runs,
+    onConfig(callback) {
+      followed.onConfig(callback);
+      rows.onRuns(callback);
+    },
+    close() {
+      rows.close();
+      followed.close();
+    },
   };
 }
 
@@ -69,6 +86,7 @@ export function actorOf(segment: DeployedSegment): Actor {
   return createProfileActor(segment.config(), {
     shards: segment.shards,
     configVersion: segment.configVersion(),
+    runs: segment.runs(),
   });
 }
 

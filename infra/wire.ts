@@ -22,6 +22,7 @@ import { createOutboxCopies } from '../shared/nats/outbox-copies.ts';
 import { createRecentEvents } from '../shared/nats/recent-events.ts';
 import { createRecordStore } from '../shared/nats/record-store.ts';
 import { createReplies, createReplyBoxes } from '../shared/nats/replies.ts';
+import { withSnapshotRows } from '../shared/nats/snapshots.ts';
 import type { Membership, WorkerActivity } from '../shared/ports/membership.ts';
 import type { RoleSettings } from '../shared/settings.ts';
 import { DEFAULT_NATS_URL, DEFAULT_PORT } from '../shared/settings.ts';
@@ -266,7 +267,8 @@ function gatewaySegment(door: NatsDoor, segment: DeployedSegment): GatewaySegmen
     recentEvents: createRecentEvents(door, names),
     appender: createEventLogAppender(door, names, { clock: systemClock, random: systemRandom }),
     log: createEventLogReader(door, names, shards),
-    store: createRecordStore(door, names),
+    store: withSnapshotRows(createRecordStore(door, names), door, names),
+    runs: segment.runs,
     replyBoxes: createReplyBoxes(door),
     membership: createMembership(door, names, {}),
     copies: createOutboxCopies(door, names),
@@ -289,7 +291,7 @@ async function startSegmentWorker(parts: SegmentWorkerParts, belongings: Belongi
   const { settings, door, segment, id, metrics } = parts;
   const { names, shards } = segment;
   const log = parts.deps.log.child({ segment: names.segment });
-  const store = createRecordStore(door, names);
+  const store = withSnapshotRows(createRecordStore(door, names), door, names);
   const events = createEventLogReader(door, names, shards);
   const activity = new ActivityMeter(systemClock);
   const copies = createOutboxCopies(door, names);

@@ -33,7 +33,7 @@ export function namesOf(config: AttributeConfig): readonly string[] {
 
 /**
  * Values by name at `nowMs`; what has none is absent. `only`: these names and what they are computed of, for expressions
- * that name no others.
+ * that name no others. `tables`: rows of snapshots, which stand beside the attributes.
  */
 export function viewAttributes(
   states: States,
@@ -41,10 +41,11 @@ export function viewAttributes(
   keys: Pick<ExpressionContext, 'keys' | 'keys_all'>,
   nowMs: number,
   only?: ReadonlySet<string>,
+  tables: Readonly<Record<string, unknown>> = NOTHING,
 ): Record<string, unknown> {
   const shown = shownBy(attributes);
   const wanted = only && withSources(only, shown);
-  const values: Record<string, unknown> = {};
+  const values: Record<string, unknown> = { ...tables };
   for (const config of attributes) {
     if (!isKept(config) || (wanted && !namesOf(config).some((name) => wanted.has(name)))) continue;
     const state = stateOf(states, config);

@@ -10,7 +10,7 @@ import type {
 import type { CommandReply } from '../../shared/contract/command.ts';
 import type { SegmentConfig } from '../../shared/contract/config/segment-config.ts';
 import type { CommitReply } from '../../shared/contract/event.ts';
-import { recordKeys } from '../../shared/contract/names.ts';
+import { recordKeys, rowOfKey } from '../../shared/contract/names.ts';
 import type { AuditEntry, AuditFact, AuditKind, DeadLetter } from '../../shared/contract/outbox.ts';
 import { sha256Base64Url } from '../../shared/kernel/hash.ts';
 import { settleMembers } from './audiences.ts';
@@ -19,6 +19,7 @@ import { decideEvent } from './decide-event.ts';
 import { Draft } from './draft.ts';
 import { decideTimer } from './expire.ts';
 import { foreseeHolders } from './find-profiles.ts';
+import type { CurrentRuns } from './join-batch.ts';
 import { type ParsedMessage, parseMessage, readEnvelope } from './parse-message.ts';
 import type { Profile } from './profile.ts';
 import { decodeRecord, encodeRecord, type RecordState } from './record-codec.ts';
@@ -28,9 +29,9 @@ import { stamped } from './stamps.ts';
 /** An actor that decides by this config. The config must be one that `parseSegmentConfig` gave. */
 export function createProfileActor(
   config: SegmentConfig,
-  options: { readonly shards: number; readonly configVersion: number },
+  options: { readonly shards: number; readonly configVersion: number; readonly runs?: CurrentRuns },
 ): Actor<ParsedMessage> {
-  const rules = compileRules(config, options.configVersion, options.shards);
+  const rules = compileRules(config, options.configVersion, options.shards, options.runs);
   return {
     configVersion: options.configVersion,
     parse: (message) => parseMessage(message, config),
@@ -39,6 +40,7 @@ export function createProfileActor(
       parsed.kind === 'event' ? foreseeHolders(view, parsed.input.keys.usable, parsed.input.linkKeys) : [],
     stamp: (state, messages, isSettled) => stamped(state as Profile, messages, isSettled),
     lifetimeMs: (_key, state) => lifetimeOf(state as RecordState, config),
+    isForeign: (key) => rowOfKey(key) !== undefined,
     encode: encodeRecord,
     decode: decodeRecord,
     deadLetter: (message, reason) => deadLetter(message, reason, config.segment),

@@ -66,6 +66,7 @@ export function evaluateAudiences(
 
 function mayDiffer(rule: AudienceRule, profile: Profile, before: Profile): boolean {
   if (rule.always) return true;
+  if (profile.batch !== before.batch) return true;
   for (const name of rule.attributes) if (profile.attributes[name] !== before.attributes[name]) return true;
   return false;
 }

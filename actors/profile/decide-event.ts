@@ -10,6 +10,7 @@ import { evaluateAudiences, isAudienceTimerDue, withTimers } from './audiences.t
 import type { Draft } from './draft.ts';
 import { expireProfile } from './expire.ts';
 import { findHolders, type KeyHolder, type Need } from './find-profiles.ts';
+import { joinBatch } from './join-batch.ts';
 import { endOf, mergeProfiles, newProfile, retire } from './lifecycle.ts';
 import { afterLogout, missingLinksOf, placeKeys, refuse, unreadLinks } from './place-keys.ts';
 import { keyLists, type Profile } from './profile.ts';
@@ -112,7 +113,10 @@ function stitch(
     return { kind: 'done', profileId: undefined, belongsTo: undefined, facts };
   }
   const joined = byTheClock(draft, joinHolders(draft, holders, input, rules, facts), input, rules, facts);
-  const stitched = placeKeys(draft, joined, resolved, input, rules, facts);
+  const placed = placeKeys(draft, joined, resolved, input, rules, facts);
+  const enriched = joinBatch(placed, rules.config.batchTables, rules.runs, (key) => draft.row(key));
+  if (enriched.kind === 'need') return enriched;
+  const stitched = enriched.profile;
   const triggered = react(draft, stitched, holders, input, rules, facts);
   const profile = afterLogout(draft, triggered, candidates, event, rules, facts);
   if (profile === undefined) return { kind: 'need', keys: unreadLinks(candidates) };

@@ -5,7 +5,7 @@ import { profileIdOf, recordKeys } from '../../shared/contract/names.ts';
 import type { Activation, AuditEntry } from '../../shared/contract/outbox.ts';
 import { shardOf } from '../../shared/contract/routing.ts';
 import { EVENT_FLAGGED, type EventFlag, identityCounts } from './identity-counts.ts';
-import type { Profile, Redirect } from './profile.ts';
+import type { Profile, Redirect, SnapshotRow } from './profile.ts';
 import type { RecordState } from './record-codec.ts';
 
 export interface ProfileChange {
@@ -33,6 +33,11 @@ export class Draft {
     return this.#writes.has(key)
       ? this.#writes.get(key)
       : (this.#view.get(key) as RecordState | null | undefined);
+  }
+
+  /** A row of a snapshot; undefined: not loaded. */
+  row(key: string): SnapshotRow | null | undefined {
+    return this.#view.get(key) as SnapshotRow | null | undefined;
   }
 
   put(key: string, state: RecordState | null): void {

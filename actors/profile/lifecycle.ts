@@ -96,7 +96,7 @@ export function mergeProfiles(
 function mergeSideLists(
   a: Profile,
   b: Profile,
-): Pick<Profile, 'observed' | 'apart' | 'rebuilding' | 'former' | 'audiences'> {
+): Pick<Profile, 'observed' | 'apart' | 'rebuilding' | 'former' | 'audiences' | 'batch'> {
   const apart = [...(a.apart ?? []), ...(b.apart ?? [])];
   const rebuilding = [...(a.rebuilding ?? []), ...(b.rebuilding ?? [])];
   const observed = joinLists(b.observed, a.observed, OBSERVED_MAX);
@@ -106,6 +106,7 @@ function mergeSideLists(
     ...(observed && { observed }),
     ...(rebuilding.length > 0 && { rebuilding }),
     ...(former && { former }),
+    ...((a.batch || b.batch) && { batch: { ...b.batch, ...a.batch } }),
     ...((a.audiences || b.audiences) && { audiences: mergeMemberships(a.audiences, b.audiences) }),
   };
 }

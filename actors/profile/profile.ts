@@ -57,12 +57,31 @@ export interface Profile {
   /** Its end has begun and takes more than one commit: whatever is still there is over. */
   readonly ending?: true;
   readonly apart?: readonly Apart[];
+  /** By table: the row of the newest snapshot that it was joined with. */
+  readonly batch?: Readonly<Record<string, JoinedRow>>;
   /** Messages that were applied without a checkpoint. */
   readonly stamps?: readonly Stamp[];
   /** Splits of which the attributes of before are still to come. */
   readonly rebuilding?: readonly Rebuilding[];
   /** Keys that it lost, the latest last: their events of before are still its own. */
   readonly former?: KeyLists;
+}
+
+/** A row of a snapshot, as the profile keeps it. */
+export interface JoinedRow {
+  readonly run: number;
+  /** When the snapshot was made, ms. */
+  readonly atMs: number;
+  /** The values of the key that were looked up, newest first: others may have other rows. */
+  readonly of: readonly string[];
+  /** Null: there is none. */
+  readonly values: Readonly<Record<string, unknown>> | null;
+}
+
+/** A row of a snapshot as it is read; there is none where it is absent. */
+export interface SnapshotRow {
+  readonly kind: 'row';
+  readonly values: Readonly<Record<string, unknown>>;
 }
 
 export interface Redirect {

@@ -2,11 +2,12 @@
 // begins with the version, before that an object. A stored record of any older version is brought up to date when it is
 // read; a test has a fixture of each.
 import { Packr } from 'msgpackr';
-import type { HeldKey, Link, Members, Profile, Redirect } from './profile.ts';
+import { rowOfKey } from '../../shared/contract/names.ts';
+import type { HeldKey, Link, Members, Profile, Redirect, SnapshotRow } from './profile.ts';
 import { decodeSeen } from './seen.ts';
 import { fromRow, toRow } from './stored-forms.ts';
 
-export type RecordState = Profile | Redirect | Link | Members;
+export type RecordState = Profile | Redirect | Link | Members | SnapshotRow;
 
 export const RECORD_VERSION = 4;
 /** The oldest version that is a row. */
@@ -28,7 +29,7 @@ const UPCASTERS: Readonly<Record<number, (old: Stored) => Stored>> = {
 };
 
 export function encodeRecord(_key: string, state: unknown): Uint8Array {
-  const body = packr.pack([RECORD_VERSION, toRow(state as RecordState)]);
+  const body = packr.pack([RECORD_VERSION, toRow(state as Exclude<RecordState, SnapshotRow>)]);
   const bytes = Buffer.allocUnsafe(body.length + 1);
   bytes[0] = CODEC_MSGPACK;
   bytes.set(body, 1);
@@ -37,6 +38,7 @@ export function encodeRecord(_key: string, state: unknown): Uint8Array {
 
 /** Throws when the bytes are damaged or of a version that this program does not know. */
 export function decodeRecord(key: string, bytes: Uint8Array): RecordState {
+  if (rowOfKey(key)) return decodeRow(key, bytes);
   if (bytes[0] !== CODEC_MSGPACK) throw new Error(`${key}: unknown codec ${bytes[0]}`);
   const stored: unknown = packr.unpack(bytes.subarray(1));
   if (!Array.isArray(stored)) return decodeObject(key, stored as Stored);
@@ -45,6 +47,14 @@ export function decodeRecord(key: string, bytes: Uint8Array): RecordState {
     throw new Error(`${key}: version ${String(version)} is not known to this program`);
   if (!Array.isArray(row)) throw new Error(`${key}: no record`);
   return fromRow(row, version);
+}
+
+/** Rows of snapshots are written by whoever loads them, as JSON. */
+function decodeRow(key: string, bytes: Uint8Array): SnapshotRow {
+  const values: unknown = JSON.parse(Buffer.from(bytes).toString('utf8'));
+  if (typeof values !== 'object' || values === null || Array.isArray(values))
+    throw new Error(`${key}: no row`);
+  return { kind: 'row', values: values as SnapshotRow['values'] };
 }
 
 /** Versions 1 and 2: the state itself, with its version as `v`. */

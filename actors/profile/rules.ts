@@ -17,6 +17,7 @@ import { expressionOf } from '../attributes/evaluate.ts';
 import type { Step } from '../attributes/kind.ts';
 import { stepsOf } from '../attributes/kinds.ts';
 import { ownersOf, withSourcesOf } from '../attributes/view.ts';
+import type { CurrentRuns } from './join-batch.ts';
 
 export interface TriggerRule {
   readonly config: TriggerConfig;
@@ -34,6 +35,8 @@ export interface Rules {
   readonly config: SegmentConfig;
   readonly configVersion: number;
   readonly shards: number;
+  /** Runs of snapshot tables that are in force. */
+  readonly runs: CurrentRuns;
   /** Key events that an event of this name can be; those whose condition names no event name are in every list. */
   readonly eventsNamed: (eventName: string) => readonly KeyEventRule[];
   /** What every event does to attributes, and what key events do. */
@@ -65,7 +68,12 @@ export interface AudienceRule {
 }
 
 /** The config must have been parsed: what does not compile here is a bug. */
-export function compileRules(config: SegmentConfig, configVersion: number, shards: number): Rules {
+export function compileRules(
+  config: SegmentConfig,
+  configVersion: number,
+  shards: number,
+  runs: CurrentRuns = {},
+): Rules {
   const payloads = new Map(config.activations.map(({ name, payload }) => [name, templateOf(payload)]));
   const steps = stepsOf(config);
   const triggers = config.triggers.map((trigger): TriggerRule => {
@@ -77,6 +85,7 @@ export function compileRules(config: SegmentConfig, configVersion: number, shard
     config,
     configVersion,
     shards,
+    runs,
     eventsNamed: eventsByName(config),
     everyEvent: steps.filter(({ on }) => on === null),
     steps: groupBy(steps, ({ on }) => on),

@@ -4,6 +4,7 @@ import { attributeOf, attributeRow } from '../attributes/stored-forms.ts';
 import type {
   Apart,
   HeldKey,
+  JoinedRow,
   KeyLists,
   Link,
   Members,
@@ -120,6 +121,7 @@ function profileRow(profile: Profile): Row {
     profile.rebuilding ?? null,
     profile.former ?? null,
     profile.audiences ?? null,
+    profile.batch ? mapValues(profile.batch, ({ run, atMs, of, values }) => [run, atMs, of, values]) : null,
   ];
 }
 
@@ -141,7 +143,8 @@ function profileOf(row: Row, version: number): Profile {
     configVersion: row[13] as number,
   };
   const stamps = row[15] as readonly number[] | null | undefined;
-  if (row[14] !== true && !stamps && !row[16] && !row[17] && !row[18] && !row[19] && !row[20]) return state;
+  if (row[14] !== true && !stamps && !row[16] && !row[17] && !row[18] && !row[19] && !row[20] && !row[21])
+    return state;
   return {
     ...state,
     ...(row[14] === true && { ending: true }),
@@ -151,6 +154,16 @@ function profileOf(row: Row, version: number): Profile {
     ...(row[18] ? { rebuilding: row[18] as readonly Rebuilding[] } : {}),
     ...(row[19] ? { former: row[19] as KeyLists } : {}),
     ...(row[20] ? { audiences: row[20] as Record<string, number> } : {}),
+    ...(row[21] ? { batch: mapValues(row[21] as Record<string, Row>, joinedOf) } : {}),
+  };
+}
+
+function joinedOf([run, atMs, of, values]: Row): JoinedRow {
+  return {
+    run: run as number,
+    atMs: atMs as number,
+    of: of as readonly string[],
+    values: values as JoinedRow['values'],
   };
 }
 

@@ -3,13 +3,15 @@
 import type { SegmentConfig } from '../../shared/contract/config/segment-config.ts';
 import type { ExpressionContext } from '../../shared/contract/expression.ts';
 import { viewAttributes } from '../attributes/view.ts';
+import { batchValues } from './join-batch.ts';
 import type { Profile } from './profile.ts';
 
 export interface ProfileView {
   readonly id: string;
   readonly keys: Readonly<Record<string, readonly string[]>>;
   readonly attributes: Readonly<Record<string, unknown>>;
-  readonly batch: Readonly<Record<string, never>>;
+  /** By table: the row, and when its snapshot was made. */
+  readonly batch: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
   readonly audiences: readonly string[];
   readonly journeys: Readonly<Record<string, never>>;
   readonly createdAt: string;
@@ -28,8 +30,18 @@ export function viewProfile(profile: Profile, config: SegmentConfig, nowMs: numb
   return {
     id: profile.id,
     keys: keys.keys_all,
-    attributes: viewAttributes(profile.attributes, config, keys, nowMs),
-    batch: {},
+    attributes: withoutTables(
+      viewAttributes(
+        profile.attributes,
+        config,
+        keys,
+        nowMs,
+        undefined,
+        batchValues(profile, config.batchTables),
+      ),
+      config,
+    ),
+    batch: shownBatch(profile, config),
     audiences: Object.keys(profile.audiences ?? {}).filter((name) => names.has(name)),
     journeys: {},
     createdAt: new Date(profile.createdAtMs).toISOString(),
@@ -38,6 +50,24 @@ export function viewProfile(profile: Profile, config: SegmentConfig, nowMs: numb
     mergedCount: profile.mergedCount,
     configVersion: profile.configVersion,
   };
+}
+
+/** Rows stand under `batch`, not among the attributes. */
+function withoutTables(
+  values: Record<string, unknown>,
+  { batchTables }: SegmentConfig,
+): Record<string, unknown> {
+  for (const { name } of batchTables) delete values[name];
+  return values;
+}
+
+function shownBatch(profile: Profile, { batchTables }: SegmentConfig): ProfileView['batch'] {
+  const values = batchValues(profile, batchTables);
+  const entries = Object.entries(values).map(([name, row]) => {
+    const snapshotAt = new Date(profile.batch![name]!.atMs).toISOString();
+    return [name, { ...row, snapshotAt }] as const;
+  });
+  return Object.fromEntries(entries);
 }
 
 /** Values by key name, oldest first. */
@@ -63,7 +93,14 @@ export function profileContext(
   const keys = { keys: keysNewest(profile), keys_all: keysAll(profile) };
   return {
     event,
-    profile: viewAttributes(profile.attributes, config, keys, nowMs, only),
+    profile: viewAttributes(
+      profile.attributes,
+      config,
+      keys,
+      nowMs,
+      only,
+      batchValues(profile, config.batchTables),
+    ),
     ...keys,
     now: new Date(nowMs),
   };

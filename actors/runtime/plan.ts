@@ -284,6 +284,7 @@ export class Plan {
   /** Keys read by the current message that are loaded: what a decision to do nothing relied on. */
   #readKeys(): string[] {
     return [...new Set(this.#reads)].filter((key) => {
+      if (this.actor.isForeign?.(key)) return false;
       const state = this.#current(key);
       return state !== undefined && !(state instanceof DamagedRecord);
     });

@@ -9,6 +9,7 @@ import { StitchworkError } from '../../shared/kernel/errors.ts';
 import type { GatewaySegment } from '../deps.ts';
 import { withDeadline } from '../http/deadline.ts';
 import { answers, ProfileAnswer, SegmentQuery } from '../http/schemas.ts';
+import { withNewestRows } from '../profiles/newest-rows.ts';
 import { type ProfileAddress, readProfile } from '../profiles/read-profile.ts';
 import { pickSegment } from '../segments.ts';
 import type { GatewayApp, RouteContext } from './route-context.ts';
@@ -69,7 +70,11 @@ async function answer(
   address: ProfileAddress,
 ): Promise<ProfileView> {
   const { clock } = context.deps;
-  const profile = await withDeadline(readProfile(segment.store, address), {
+  const read = async () => {
+    const found = await readProfile(segment.store, address);
+    return found && withNewestRows(found, segment);
+  };
+  const profile = await withDeadline(read(), {
     clock,
     ms: context.settings.readDeadlineMs,
     code: 'STORE_UNAVAILABLE',

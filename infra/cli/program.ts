@@ -5,6 +5,7 @@ import { packageVersion } from '../package-root.ts';
 import { addApply } from './apply.ts';
 import { addAudiences } from './audiences.ts';
 import { addAudit } from './audit.ts';
+import { addBatch } from './batch.ts';
 import { addBench } from './bench.ts';
 import { addCluster } from './cluster.ts';
 import { addCompletion } from './completion.ts';
@@ -69,6 +70,7 @@ export function buildProgram(io: Io): Command {
     addProfile,
     addIdentity,
     addAudiences,
+    addBatch,
     addAudit,
     addValidate,
     addDiff,

@@ -98,6 +98,8 @@ export interface Actor<Parsed = unknown> {
     messages: readonly ActorMessage[],
     isSettled: (shard: number, sequence: number) => boolean,
   ): unknown;
+  /** Whether a record is kept elsewhere: it is read like the others, and neither written nor guarded. */
+  isForeign?(key: string): boolean;
   /** How long a record is kept when it is not written again, in ms; undefined: for ever. */
   lifetimeMs?(key: string, state: unknown): number | undefined;
   /** The stored form, versioned. */

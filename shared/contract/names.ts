@@ -27,6 +27,9 @@ export function segmentNames(segment: string) {
     profilesBucket: bucket,
     profilesStream: bucketStream(bucket),
     snapshotsBucket: `snapshots_${segment}`,
+    snapshotsStream: bucketStream(`snapshots_${segment}`),
+    /** Subject of a key of the snapshot bucket. */
+    snapshotSubject: (key: string) => `$KV.snapshots_${segment}.${key}`,
     /** Subject of a record key of the profile bucket. */
     recordSubject: (key: string) => `$KV.${bucket}.${key}`,
     recordSubjectPrefix: `$KV.${bucket}.`,
@@ -74,6 +77,8 @@ export function bucketSubject(bucket: string, key: string): string {
 export const recordKeys = {
   shard: (shard: number) => `s.${shard}`,
   profile: (profileId: string) => `p.${profileId}`,
+  /** A row of a snapshot as of a run: never written here, read from the snapshot bucket. */
+  row: (table: string, run: number, value: string) => `b.${table}.${run}.${encodeKeyValue(value)}`,
   /** Of the profiles that a shard decided about: how many are in each audience. */
   members: (shard: number) => `a.${shard}`,
   link: (keyName: string, value: string) => `k.${keyName}.${encodeKeyValue(value)}`,
@@ -92,6 +97,24 @@ export const recordKeys = {
   /** Which target streams the outbox was copied to, and what was purged after copying. */
   copies: 'h.copies',
 } as const;
+
+/** Keys inside the snapshot bucket. */
+export const snapshotKeys = {
+  /** Which run of a table is in force. */
+  current: (table: string) => `current.${table}`,
+  currentFilter: 'current.*',
+  row: (table: string, encodedValue: string) => `row.${table}.${encodedValue}`,
+  rowsFilter: (table: string) => `row.${table}.*`,
+} as const;
+
+/** The row that a record key names; undefined for records of the profile bucket. */
+export function rowOfKey(
+  key: string,
+): { readonly table: string; readonly run: number; readonly encodedValue: string } | undefined {
+  if (!key.startsWith('b.')) return undefined;
+  const [, table = '', run = '', encodedValue = ''] = key.split('.');
+  return { table, run: Number(run), encodedValue };
+}
 
 const PROFILE_PREFIX = recordKeys.profile('');
 

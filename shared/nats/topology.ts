@@ -87,7 +87,7 @@ export function describeTopology(names: SegmentNames, options: TopologyOptions):
     copy(names.activationsStream, 'activations', 'activation', options.activationsAgeMs ?? 30 * DAY_MS),
     copy(names.auditStream, 'audit', 'audit', options.auditAgeMs ?? 30 * DAY_MS),
     copy(names.deadStream, 'dead letters', 'dead', options.deadAgeMs ?? 90 * DAY_MS),
-    kvSpec(names.snapshotsBucket, replicas, {}),
+    kvSpec(names.snapshotsBucket, replicas, { allow_atomic: true }),
     kvSpec(CONFIG_BUCKET, replicas, { allow_atomic: true }),
     kvSpec(MEMBERS_BUCKET, replicas, { storage: 'memory', max_age: (options.membersTtlMs ?? 3000) * NS }),
   ];

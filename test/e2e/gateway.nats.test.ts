@@ -56,6 +56,7 @@ async function start(eventsBytesMax: number): Promise<void> {
           membership: createMembership(door, names, {}),
           copies: createOutboxCopies(door, names),
           audit: createAuditLog(door, names),
+          runs: () => ({}),
           replyBoxes: createReplyBoxes(door),
           names,
           shards: SHARDS,

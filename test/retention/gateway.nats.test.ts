@@ -58,6 +58,7 @@ beforeEach(async () => {
           membership: createMembership(rig.door, rig.names),
           copies: createOutboxCopies(rig.door, rig.names),
           audit: createAuditLog(rig.door, rig.names),
+          runs: () => ({}),
           replyBoxes: createReplyBoxes(rig.door),
           names: rig.names,
           shards: RIG_SHARDS,

@@ -38,6 +38,9 @@ export function parseSegmentConfig(yaml: string): ParsedConfig {
     stitching: stitchingOf(raw),
     events: raw.events ?? [],
     attributes: (raw.attributes ?? []).map(readAttribute),
+    batchTables: (raw.batch?.tables ?? []).map(({ name, key, attributes }) => {
+      return { name, key, columns: attributes };
+    }),
     audiences: raw.audiences ?? [],
     activations: (raw.activations ?? []).map(({ name, payload }) => ({ name, payload: payload ?? {} })),
     triggers: (raw.triggers ?? []).map(({ name, on, when, once, activate }) => {

@@ -6,6 +6,8 @@ import { ATTRIBUTE_TYPES, type RawAttribute } from './attribute-schemas.ts';
 import { CONFIG_LIMITS } from './limits.ts';
 import { Name, oneOf, Payload, strict, Text } from './schema-parts.ts';
 import {
+  COLUMN_TYPES,
+  type ColumnType,
   KEY_KINDS,
   KEY_OWNERS,
   type KeyOwner,
@@ -21,7 +23,7 @@ export const REGION_PATTERN = '^[A-Z]{2}$';
 /** Values that identify nobody, or that do: at most what events of a key may hold. */
 const Values = Type.Array(Type.String({ maxLength: EVENT_LIMITS.keyValueChars }), { maxItems: 10_000 });
 const Retention = Type.String({ format: 'duration_or_forever' });
-const ColumnTypes = Type.Record(Type.String(), oneOf(['string', 'number', 'boolean', 'timestamp', 'list']));
+const ColumnTypes = Type.Record(Type.String(), oneOf(COLUMN_TYPES));
 
 const Key = Type.Object(
   {
@@ -134,7 +136,13 @@ export interface RawSegment {
   };
   readonly events?: readonly { readonly name: string; readonly when: string }[];
   readonly attributes?: readonly RawAttribute[];
-  readonly batch?: { readonly tables: readonly { readonly name: string; readonly key: string }[] };
+  readonly batch?: {
+    readonly tables: readonly {
+      readonly name: string;
+      readonly key: string;
+      readonly attributes: Readonly<Record<string, ColumnType>>;
+    }[];
+  };
   readonly catalogs?: readonly { readonly name: string; readonly key: string }[];
   readonly audiences?: readonly { readonly name: string; readonly when: string }[];
   readonly activations?: readonly RawActivation[];

@@ -201,6 +201,17 @@ export type AttributeConfig =
   | SessionConfig
   | ComputedConfig;
 
+export const COLUMN_TYPES = ['string', 'number', 'boolean', 'timestamp', 'list'] as const;
+export type ColumnType = (typeof COLUMN_TYPES)[number];
+
+/** A table of snapshots that profiles are joined with. */
+export interface BatchTableConfig {
+  readonly name: string;
+  /** Stitching key by which its rows are found. */
+  readonly key: string;
+  readonly columns: Readonly<Record<string, ColumnType>>;
+}
+
 export interface AudienceConfig {
   readonly name: string;
   /** CEL over the profile. */
@@ -232,6 +243,7 @@ export interface SegmentConfig {
   readonly stitching: StitchingConfig;
   readonly events: readonly KeyEventConfig[];
   readonly attributes: readonly AttributeConfig[];
+  readonly batchTables: readonly BatchTableConfig[];
   readonly audiences: readonly AudienceConfig[];
   readonly activations: readonly ActivationConfig[];
   readonly triggers: readonly TriggerConfig[];

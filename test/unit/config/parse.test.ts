@@ -40,7 +40,6 @@ describe('the example of the contract', () => {
     expect(told.sort()).toEqual(
       [
         'attributes[2].backfill',
-        'batch',
         'catalogs',
         'activations[0].frequency_cap',
         'activations[0].quiet_hours',

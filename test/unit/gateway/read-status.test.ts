@@ -32,6 +32,7 @@ function makeSegment() {
     membership: fakeMembership(),
     copies: fakeCopies(),
     audit: fakeAudit(),
+    runs: () => ({}),
     replyBoxes: fakeReplyBoxes(),
     names: segmentNames('shop'),
     shards: 3,

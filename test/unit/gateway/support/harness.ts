@@ -58,6 +58,7 @@ export function makeSegment(name = 'shop', config: SegmentConfig = testConfig())
     membership: fakeMembership(),
     copies: fakeCopies(),
     audit: fakeAudit(),
+    runs: () => ({}),
     replyBoxes: fakeReplyBoxes(),
     names: segmentNames(name),
     shards: 8,

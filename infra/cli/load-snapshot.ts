@@ -1,0 +1,176 @@
+// Rows of a file as a snapshot table: typed by the config's columns, found by the normalized key, loaded as one run.
+import { normalizeKey } from '../../actors/identity/keys.ts';
+import type {
+  BatchTableConfig,
+  ColumnType,
+  SegmentConfig,
+} from '../../shared/contract/config/segment-config.ts';
+import { encodeKeyValue, type SegmentNames } from '../../shared/contract/names.ts';
+import { didYouMean } from '../../shared/kernel/edit-distance.ts';
+import { createConfigStore } from '../../shared/nats/config-store.ts';
+import type { NatsDoor } from '../../shared/nats/connect.ts';
+import { createSnapshots } from '../../shared/nats/snapshots.ts';
+import type { LoadedRow } from '../../shared/ports/snapshots.ts';
+import type { ClientFlags } from '../../shared/settings.ts';
+import { formatOf, readRows } from '../replay/read-rows.ts';
+import { readSegmentText } from '../segment-files.ts';
+import { CommandFailure, EXIT } from './exit.ts';
+import { type Io, table as tableOf } from './io.ts';
+import { withNats } from './nats-context.ts';
+
+export interface LoadFlags extends ClientFlags {
+  readonly json?: boolean;
+  readonly keyColumn?: string;
+  readonly asOf?: string;
+  readonly by?: string;
+}
+
+const TOLD_MAX = 20;
+
+export async function loadSnapshot(name: string, file: string, flags: LoadFlags, io: Io): Promise<void> {
+  await withNats(flags, io, async (door, names) => {
+    const config = await configOf(door, names);
+    const known = config.batchTables.map((table) => table.name);
+    const table = config.batchTables.find((each) => each.name === name);
+    if (!table) {
+      const meant = didYouMean(name, known);
+      const hint =
+        meant === undefined ? `the config has: ${known.join(', ') || 'none'}` : `did you mean ${meant}?`;
+      throw new CommandFailure(EXIT.notFound, `there is no batch table '${name}'; ${hint}`);
+    }
+    const format = formatOf(file);
+    if (format === undefined)
+      throw new CommandFailure(EXIT.usage, `the name ${file} does not tell ndjson or csv`);
+    const atMs = flags.asOf === undefined ? io.clock.nowMs() : Date.parse(flags.asOf);
+    if (!Number.isFinite(atMs))
+      throw new CommandFailure(EXIT.usage, `--as-of ${flags.asOf}: give a time of ISO 8601`);
+    const startedMs = io.clock.elapsedMs();
+    const bad = { count: 0 };
+    const rows = rowsOf(file, format, table, config, flags.keyColumn ?? table.key, bad, io);
+    const loaded = await createSnapshots(door, names, () => io.clock.nowMs()).load(name, rows, {
+      atMs,
+      by: flags.by ?? 'batch load',
+      onProgress: (count) => io.progress(`${count} rows`),
+    });
+    const seconds = Math.max(0.001, (io.clock.elapsedMs() - startedMs) / 1000);
+    if (flags.json) io.out(JSON.stringify({ table: name, ...loaded, unusable: bad.count, seconds }));
+    else
+      io.out(
+        `${name}: run ${loaded.run} is in force: ${loaded.rows} rows, ${loaded.written} written, ${loaded.removed} removed, ${bad.count} not usable, ${seconds.toFixed(1)} s`,
+      );
+    if (bad.count > 0) throw new CommandFailure(EXIT.problems, '');
+  });
+}
+
+export async function listSnapshots(flags: LoadFlags, io: Io): Promise<void> {
+  await withNats(flags, io, async (door, names) => {
+    const { batchTables } = await configOf(door, names);
+    const current = await createSnapshots(door, names, () => io.clock.nowMs()).current();
+    const tables = batchTables.map(({ name, key }) => {
+      const found = current[name];
+      const at = found ? new Date(found.atMs).toISOString() : null;
+      return { table: name, key, run: found?.run ?? null, rows: found?.rows ?? 0, at, by: found?.by ?? null };
+    });
+    if (flags.json) io.out(JSON.stringify({ tables }));
+    else if (tables.length === 0) io.talk('the config has no batch tables');
+    else
+      for (const line of tableOf(
+        [
+          ['table', 'key', 'run', 'rows', 'as of', 'by'],
+          ...tables.map((each) => [
+            each.table,
+            each.key,
+            String(each.run ?? '-'),
+            String(each.rows),
+            each.at ?? '-',
+            each.by ?? '-',
+          ]),
+        ],
+        io.style,
+      ))
+        io.out(line);
+  });
+}
+
+async function configOf(door: NatsDoor, names: SegmentNames): Promise<SegmentConfig> {
+  const stored = await createConfigStore(door, names).current();
+  const source = stored && readSegmentText(stored.yaml).source;
+  if (!source) throw new CommandFailure(EXIT.notFound, `there is no segment ${names.segment}`);
+  return source.config;
+}
+
+async function* rowsOf(
+  file: string,
+  format: Parameters<typeof readRows>[1],
+  table: BatchTableConfig,
+  config: SegmentConfig,
+  keyColumn: string,
+  bad: { count: number },
+  io: Io,
+): AsyncGenerator<LoadedRow> {
+  const refuse = (line: number, reason: string) => {
+    bad.count += 1;
+    if (bad.count <= TOLD_MAX) io.talk(`line ${line}: ${reason}`);
+    if (bad.count === TOLD_MAX) io.talk('further rows that cannot be used are only counted');
+  };
+  for await (const row of readRows(file, format)) {
+    if (row.kind === 'broken') {
+      refuse(row.line, row.reason);
+      continue;
+    }
+    const fields = row.fields as Readonly<Record<string, unknown>>;
+    const raw = fields[keyColumn];
+    const key = raw === undefined || raw === null ? undefined : normalizeKey(config, table.key, String(raw));
+    if (key?.kind !== 'ok') {
+      refuse(
+        row.line,
+        key === undefined ? `there is no column '${keyColumn}'` : `${keyColumn} is no ${table.key}`,
+      );
+      continue;
+    }
+    const values: Record<string, unknown> = {};
+    let reason: string | undefined;
+    for (const [column, type] of Object.entries(table.columns)) {
+      const typed = typedValue(fields[column], type);
+      if (typed === INVALID) reason ??= `${column} is ${JSON.stringify(fields[column])}, no ${type}`;
+      else if (typed !== undefined) values[column] = typed;
+    }
+    if (reason === undefined) yield { encodedValue: encodeKeyValue(key.value), values };
+    else refuse(row.line, reason);
+  }
+}
+
+const INVALID = Symbol('invalid');
+
+/** Undefined: there is nothing. */
+function typedValue(value: unknown, type: ColumnType): unknown {
+  if (value === undefined || value === null || value === '') return undefined;
+  switch (type) {
+    case 'string':
+      return typeof value === 'object' ? INVALID : String(value);
+    case 'number': {
+      const number = Number(value);
+      return typeof value === 'object' || !Number.isFinite(number) ? INVALID : number;
+    }
+    case 'boolean':
+      if (value === true || value === 'true' || value === '1' || value === 1) return true;
+      return value === false || value === 'false' || value === '0' || value === 0 ? false : INVALID;
+    case 'timestamp': {
+      const ms = typeof value === 'number' ? value : Date.parse(String(value));
+      return Number.isFinite(ms) ? new Date(ms).toISOString() : INVALID;
+    }
+    default:
+      return listOf(value);
+  }
+}
+
+function listOf(value: unknown): unknown {
+  if (Array.isArray(value)) return value;
+  if (typeof value !== 'string') return INVALID;
+  if (!value.startsWith('[')) return value.split('|');
+  try {
+    return JSON.parse(value) as unknown;
+  } catch {
+    return INVALID;
+  }
+}
