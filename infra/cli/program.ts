@@ -4,6 +4,7 @@ import { Command } from 'commander';
 import { packageVersion } from '../package-root.ts';
 import { addApply } from './apply.ts';
 import { addAudiences } from './audiences.ts';
+import { addBatch } from './batch.ts';
 import { addBench } from './bench.ts';
 import { addCluster } from './cluster.ts';
 import { addCompletion } from './completion.ts';
@@ -50,6 +51,8 @@ export function buildProgram(io: Io): Command {
     .description('A real-time customer profile engine on NATS JetStream.')
     .version(packageVersion())
     .exitOverride()
+    // A command and those below it may have flags of the same names.
+    .enablePositionalOptions()
     .showHelpAfterError('(add --help for more)')
     .configureOutput({
       writeOut: (text) => io.out(text.replace(/\n$/, '')),
@@ -61,6 +64,7 @@ export function buildProgram(io: Io): Command {
     addCluster,
     addGateway,
     addWorker,
+    addBatch,
     addStatus,
     addDoctor,
     addTail,
