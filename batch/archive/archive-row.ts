@@ -42,8 +42,8 @@ export function rowOf(message: LogMessage): ArchiveRow {
   const { sequence, shard, source, timeMs, payload } = message;
   const place = { sequence, shard, source, logTimeMs: timeMs };
   const envelope = readEnvelope(payload);
-  if (!envelope) return { ...place, ...NOTHING, eventTimeMs: timeMs, raw: payload };
-  const said = saidBy(envelope, timeMs);
+  const said = envelope && shallowSaidBy(envelope, timeMs);
+  if (!envelope || !said) return { ...place, ...NOTHING, eventTimeMs: timeMs, raw: payload };
   const texts = [said.messageId, said.name, said.table, said.keys, said.properties, said.rest];
   const sayable =
     !hidesColumns(envelope) &&
@@ -75,6 +75,16 @@ const NOTHING = {
   v: null,
   rest: null,
 } as const;
+
+/** Undefined for what is nested so deeply that it cannot be written as JSON again. */
+function shallowSaidBy(envelope: LogEnvelope, logTimeMs: number): Said | undefined {
+  try {
+    return saidBy(envelope, logTimeMs);
+  } catch (error) {
+    if (error instanceof RangeError) return undefined;
+    throw error;
+  }
+}
 
 function saidBy(envelope: LogEnvelope, logTimeMs: number): Said {
   switch (envelope.type) {
