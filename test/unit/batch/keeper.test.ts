@@ -154,6 +154,32 @@ describe('two keepers', () => {
     expect(record()).toMatchObject({ owner: 'b', position: 15 });
   });
 
+  it('the first removes nothing of the second, however long it was held up before it cleans up', async () => {
+    rig.log.fill(5);
+    let goOn: () => void = () => {};
+    const heldUp = new Promise<void>((resolve) => {
+      goOn = resolve;
+    });
+    let reached: () => void = () => {};
+    const atCleaning = new Promise<void>((resolve) => {
+      reached = resolve;
+    });
+    const list = async (prefix: string) => {
+      if (prefix === '') {
+        reached();
+        await heldUp;
+      }
+      return rig.storage.list(prefix);
+    };
+    const first = rig.claim('a', { storage: { ...rig.storage, list } });
+    await atCleaning;
+    const second = await rig.claim('b');
+    await second.commit(await rig.log.state(), NO_LIMITS);
+    goOn();
+    await expect(first).rejects.toThrow(Fenced);
+    expect(await rig.archived()).toEqual(numbers(1, 5));
+  });
+
   it('every interleaving of two that both take themselves for the keeper: each message once', async () => {
     rig.log.fill(3);
     const keepers: Keeper[] = [];
