@@ -181,7 +181,7 @@ export class Keeper {
     const path = this.#scratchFile();
     const first = rows[0]!.sequence;
     const last = rows.at(-1)!.sequence;
-    const file = await writeParquet(duck, rows, path);
+    const file = await writeParquet(duck, rows, path, () => this.#deps.clock.sleep(0));
     const times = rows.map(({ logTimeMs }) => logTimeMs);
     const [fromMs, toMs] = [times.reduce((a, b) => Math.min(a, b)), times.reduce((a, b) => Math.max(a, b))];
     return this.#put(folder, path, { rows: rows.length, first, last, fromMs, toMs, ...file });

@@ -20,18 +20,19 @@ export interface WrittenFile {
   readonly digest: string;
 }
 
-/** Writes rows to a new file; they stand in it as they stand here. */
+/** Writes rows to a new file in the order of the log. `turn` lets others have theirs, now and then. */
 export async function writeParquet(
   duck: Duck,
   rows: readonly ArchiveRow[],
   path: string,
+  turn: () => Promise<void> = async () => {},
 ): Promise<WrittenFile> {
   await mkdir(dirname(path), { recursive: true });
   await rm(path, { force: true });
   await duck.use(async (connection) => {
     // Temporary: of this connection alone.
     await connection.run(`CREATE TEMP TABLE rows (${COLUMNS})`);
-    await fill(duck.module, connection, rows);
+    await fill(duck.module, connection, rows, turn);
     await connection.run(`COPY (SELECT * FROM rows ORDER BY sequence) TO ${sqlText(path)} ${FORMAT}`);
     await connection.run('DROP TABLE rows');
   });
@@ -106,6 +107,7 @@ async function fill(
   duck: DuckModule,
   connection: DuckDBConnection,
   rows: readonly ArchiveRow[],
+  turn: () => Promise<void>,
 ): Promise<void> {
   const { BIGINT, INTEGER, VARCHAR, TIMESTAMP_MS, BLOB } = duck;
   const texts = [VARCHAR, VARCHAR, VARCHAR, VARCHAR, VARCHAR, VARCHAR];
@@ -133,6 +135,7 @@ async function fill(
       ]),
     );
     appender.appendDataChunk(chunk);
+    await turn();
   }
   appender.closeSync();
 }
