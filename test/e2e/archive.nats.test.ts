@@ -142,6 +142,11 @@ async function positionReaches(sequence: number): Promise<void> {
   );
 }
 
+function archiveCommand(command: string, ...flags: readonly string[]) {
+  const target = ['--segment', 'shop', '--nats-url', server.url, '--json'];
+  return runCliProcess(['batch', 'archive', command, ...target, ...flags]);
+}
+
 describe('the archive', () => {
   it('holds every message once after kills at random moments, and after the server was killed', async () => {
     const random = seededRandom(11);
@@ -173,10 +178,7 @@ describe('the archive', () => {
     // Each process committed more than once, or the kills would have hit nothing.
     expect((await loadManifest(storage())).version).toBeGreaterThan(3 * 9);
     expect(await archiveSum()).toEqual(log);
-    const status = await runCliProcess([
-      ...['batch', 'archive', 'status', '--json', '--segment', 'shop'],
-      ...['--nats-url', server.url],
-    ]);
+    const status = await archiveCommand('status');
     expect(JSON.parse(status.out)).toMatchObject({ lag: 0, rows: log.rows, running: true, ofThisLog: true });
   }, 120_000);
 
@@ -198,6 +200,7 @@ describe('the archive', () => {
     second.child.kill('SIGCONT');
     await appendEvents(400, 100);
     await positionReaches(500);
+    expect(await archiveCommand('detach', '--yes')).toMatchObject({ code: 1, out: '' });
     third.child.kill('SIGTERM');
     expect((await third.finished).code).toBe(0);
     running.delete(third);
@@ -253,5 +256,8 @@ describe('the archive', () => {
     expect(await sequences({ fromSequence: 350, toSequence: 450 })).toEqual(range(350, 450));
     expect(await sequences({ shards: [1] })).toHaveLength(125);
     expect(await sequences({ keys: { email: ['c3@example.com'] } })).toHaveLength(100);
+    expect(await archiveCommand('detach')).toMatchObject({ code: 2, out: '' });
+    expect(await archiveCommand('detach', '--yes')).toMatchObject({ code: 0 });
+    expect(await archiveCommand('status')).toMatchObject({ code: 3, out: '' });
   }, 60_000);
 });
