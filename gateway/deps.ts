@@ -6,6 +6,7 @@ import type { SegmentConfig } from '../shared/contract/config/segment-config.ts'
 import type { SegmentNames } from '../shared/contract/names.ts';
 import type { Clock } from '../shared/kernel/clock.ts';
 import type { Random } from '../shared/kernel/random.ts';
+import type { AuditLog } from '../shared/ports/audit-log.ts';
 import type { ConfigStore } from '../shared/ports/config-store.ts';
 import type { EventLogAppender, EventLogReader } from '../shared/ports/event-log.ts';
 import type { Membership } from '../shared/ports/membership.ts';
@@ -28,6 +29,7 @@ export interface GatewaySegment {
   readonly store: Pick<RecordStore, 'read' | 'commit'>;
   readonly membership: Pick<Membership, 'members' | 'probe'>;
   readonly copies: Pick<OutboxCopies, 'states'>;
+  readonly audit: AuditLog;
   readonly replyBoxes: ReplyBoxes;
   readonly names: SegmentNames;
   readonly shards: number;

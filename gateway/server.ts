@@ -15,6 +15,7 @@ import { collectRoutes } from './http/method-guards.ts';
 import { createMetrics, type GatewayMetrics } from './metrics.ts';
 import { OPENAPI } from './openapi.ts';
 import { addAudienceRoutes } from './routes/audiences.ts';
+import { addAuditRoutes } from './routes/audit.ts';
 import { addConfigRoutes } from './routes/config.ts';
 import { addConfigDiffRoutes } from './routes/config-diff.ts';
 import { addEventRoutes } from './routes/events.ts';
@@ -58,6 +59,7 @@ export async function createGateway(
   addIdentityRoutes(app, context);
   addIdentityJobRoutes(app, context);
   addAudienceRoutes(app, context);
+  addAuditRoutes(app, context);
   addConfigRoutes(app, context);
   addConfigDiffRoutes(app, context);
   addStatusRoutes(app, context);

@@ -9,7 +9,7 @@ import { StitchworkError } from '../shared/kernel/errors.ts';
 import { createConfigStore } from '../shared/nats/config-store.ts';
 import type { NatsDoor } from '../shared/nats/connect.ts';
 import { createOutboxCopies } from '../shared/nats/outbox-copies.ts';
-import { describeTopology, ensureTopology, readShards } from '../shared/nats/topology.ts';
+import { describeTopology, ensureTopology, readShadowOf, readShards } from '../shared/nats/topology.ts';
 import type { ConfigStore } from '../shared/ports/config-store.ts';
 import type { OutboxCopies } from '../shared/ports/outbox-copies.ts';
 import type { TopologySettings } from '../shared/settings.ts';
@@ -42,9 +42,17 @@ export async function deploySegment(
   request: SegmentRequest,
   topology: TopologySettings,
   log: Log,
+  options: { readonly shadowOf?: string } = {},
 ): Promise<DeployedSegment> {
   const names = segmentNames(request.kind === 'file' ? request.source.config.segment : request.segment);
-  const shards = await ensureStreams(door, names, topology, log);
+  const shadowOf = await readShadowOf(door, names);
+  if (shadowOf !== undefined && options.shadowOf === undefined) {
+    throw new StitchworkError(
+      'TOPOLOGY_MISMATCH',
+      `segment ${names.segment} is a shadow of ${shadowOf}: nothing runs it but stitchwork replay --into. Remove it with stitchwork segment rm ${names.segment}`,
+    );
+  }
+  const shards = await ensureStreams(door, names, { ...topology, ...options }, log);
   await assertNothingFellBack(createOutboxCopies(door, names), names);
   const configs = createConfigStore(door, names);
   const inForce = await configInForce(configs, request, { names, log, clock: systemClock });
@@ -67,7 +75,7 @@ export function actorOf(segment: DeployedSegment): Actor {
 async function ensureStreams(
   door: NatsDoor,
   names: SegmentNames,
-  topology: TopologySettings,
+  topology: TopologySettings & { readonly shadowOf?: string },
   log: Log,
 ): Promise<number> {
   const existing = await readShards(door, names);

@@ -12,6 +12,7 @@ import { createGateway } from '../gateway/server.ts';
 import { systemClock } from '../shared/kernel/clock.ts';
 import { StitchworkError } from '../shared/kernel/errors.ts';
 import { systemRandom } from '../shared/kernel/random.ts';
+import { createAuditLog } from '../shared/nats/audit-log.ts';
 import type { NatsDoor } from '../shared/nats/connect.ts';
 import { createEventLogAppender } from '../shared/nats/event-log-appender.ts';
 import { createEventLogReader } from '../shared/nats/event-log-reader.ts';
@@ -201,6 +202,7 @@ function gatewaySegment(door: NatsDoor, segment: DeployedSegment): GatewaySegmen
     replyBoxes: createReplyBoxes(door),
     membership: createMembership(door, names, {}),
     copies: createOutboxCopies(door, names),
+    audit: createAuditLog(door, names),
     names,
     shards,
   };

@@ -1,7 +1,9 @@
 // What a worker tells of itself, as Prometheus metrics and log lines. Labels are segment, reason and code: never a key,
 // a profile or a shard. Shards, commit ids and message ids stand in the log; records of conflicts in its debug lines.
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
+import { EVENT_FLAGGED } from '../actors/profile/identity-counts.ts';
 import { readEnvelope } from '../actors/profile/parse-message.ts';
+import type { Counted } from '../shared/contract/actor.ts';
 import type { Clock } from '../shared/kernel/clock.ts';
 import type { MemberReport } from '../shared/ports/membership.ts';
 import type { CommittedBatch, WorkerTelemetry } from '../shared/ports/worker-telemetry.ts';
@@ -66,6 +68,17 @@ export function createWorkerMetrics(registry: Registry, reports: () => readonly 
     conflicts: counter('conflicts_total', 'Commits refused because a record had changed, by its kind.', [
       'kind',
     ]),
+    identityFacts: new Counter({
+      name: 'stitchwork_identity_facts_total',
+      help: 'What committed decisions did to identities, as the audit log has it, by kind and reason.',
+      labelNames: ['segment', 'kind', 'reason'],
+      registers,
+    }),
+    flagged: counter(
+      'events_flagged_total',
+      'Events that came too late for a window, from a clock that is ahead, or failed a condition, by reason.',
+      ['reason'],
+    ),
     fenced: counter('fenced_total', 'Shards lost to another owner.'),
     unknown: counter('unknown_outcomes_total', 'Commits without an answer in time.'),
     resolved: counter('unknown_resolved_total', 'How unknown outcomes ended.', ['outcome']),
@@ -124,6 +137,12 @@ export function createWorkerTelemetry(metrics: WorkerMetrics, parts: WorkerTelem
       for (const { nowMs } of batch.applied) age.observe(Math.max(0, committedAtMs - nowMs) / 1000);
       if (log.isLevelEnabled('trace')) log.trace(describeCommit(batch), 'committed');
     },
+    counted(counts) {
+      for (const [kind, reason, count] of tally(counts)) {
+        if (kind === EVENT_FLAGGED) metrics.flagged.inc({ ...labels, reason }, count);
+        else metrics.identityFacts.inc({ ...labels, kind, reason }, count);
+      }
+    },
     conflict({ key, kind, commitId }) {
       activity.conflict(key);
       metrics.conflicts.inc({ ...labels, kind: recordKind(key, kind) });
@@ -177,6 +196,17 @@ export function createWorkerTelemetry(metrics: WorkerMetrics, parts: WorkerTelem
     loaded: (records) => metrics.loaded.inc(labels, records),
     phase() {},
   };
+}
+
+/** Each kind and reason once, with its number: a batch has hundreds of the same. */
+function tally(counts: readonly Counted[]): Iterable<readonly [kind: string, reason: string, count: number]> {
+  const tallied = new Map<string, [string, string, number]>();
+  for (const { kind, reason } of counts) {
+    const known = tallied.get(`${kind} ${reason}`);
+    if (known) known[2] += 1;
+    else tallied.set(`${kind} ${reason}`, [kind, reason, 1]);
+  }
+  return tallied.values();
 }
 
 /** A commit with the shards and message ids by which one event can be followed; read from the payloads, so not cheap. */

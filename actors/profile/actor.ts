@@ -125,6 +125,7 @@ function audit(
 ): void {
   const kind = BY_WEIGHT.find((candidate) => facts.some((fact) => fact.kind === candidate));
   if (kind === undefined) return;
+  for (const fact of facts) if (fact.kind === 'condition_failed') draft.flag('condition_failed');
   const entry: AuditEntry = {
     id: `${message.sequence}-${sha256Base64Url(message.logId, 8)}`,
     kind,

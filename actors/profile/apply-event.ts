@@ -17,6 +17,8 @@ export interface AppliedEvent {
   readonly root: Readonly<Record<string, unknown>>;
   /** Event time, clamped. */
   readonly atMs: number;
+  /** The sender's clock was too far ahead. */
+  readonly isAhead: boolean;
   /** Log time. */
   readonly nowMs: number;
   /** Size of the message. */

@@ -8,6 +8,7 @@ import type { Draft } from './draft.ts';
 import type { Need } from './find-profiles.ts';
 import { withExpiry } from './lifecycle.ts';
 import type { Members, Profile, Redirect } from './profile.ts';
+import { isIncomplete } from './rebuilding.ts';
 import type { AudienceRule, Rules } from './rules.ts';
 import { profileContext } from './view.ts';
 
@@ -42,7 +43,7 @@ export function evaluateAudiences(
   rules: Rules,
   facts: AuditFact[],
 ): Evaluated {
-  if (rules.audiences.length === 0 || profile.rebuilding) return { profile, changes: [] };
+  if (rules.audiences.length === 0 || isIncomplete(profile)) return { profile, changes: [] };
   const due = rules.audiences.filter((rule) => before === undefined || mayDiffer(rule, profile, before));
   const known = before === undefined ? knownOf(profile, rules) : (profile.audiences ?? {});
   if (due.length === 0) return { profile, changes: [] };

@@ -13,7 +13,7 @@ import { findHolders, type KeyHolder, type Need } from './find-profiles.ts';
 import { endOf, mergeProfiles, newProfile, retire } from './lifecycle.ts';
 import { afterLogout, missingLinksOf, placeKeys, refuse, unreadLinks } from './place-keys.ts';
 import { keyLists, type Profile } from './profile.ts';
-import { noteSince } from './rebuilding.ts';
+import { isIncomplete, noteSince } from './rebuilding.ts';
 import type { Rules } from './rules.ts';
 import { hasSeen } from './seen.ts';
 import { isStamped } from './stamps.ts';
@@ -136,6 +136,19 @@ function byTheClock(
   return triggered.profile;
 }
 
+/** What is to be told of the event's own time. */
+function flag(
+  draft: Draft,
+  { atMs, nowMs, isAhead }: AppliedEvent,
+  hits: readonly string[],
+  rules: Rules,
+): void {
+  if (isAhead) draft.flag('clock_ahead');
+  const ageMs = nowMs - atMs;
+  if (hits.some((hit) => ageMs > (rules.shortestWindow.get(hit) ?? Number.POSITIVE_INFINITY)))
+    draft.flag('late');
+}
+
 /** The event counted, and what it sets off. */
 function react(
   draft: Draft,
@@ -146,9 +159,10 @@ function react(
   facts: AuditFact[],
 ): Profile {
   const hits = matchKeyEvents(event, rules, facts);
+  flag(draft, event, hits, rules);
   const applied = noteSince(applyEvent(stitched, event, hits, rules, facts), message);
   // While its attributes are not complete, what they say sets nothing off.
-  if (applied.rebuilding) return applied;
+  if (isIncomplete(applied)) return applied;
   const before = holders.length === 1 ? holders[0] : undefined;
   // Under another config everything may have changed.
   const known = before?.configVersion === rules.configVersion ? before : undefined;

@@ -1,9 +1,10 @@
 // What one message changes, gathered while it is decided: record states, guards, outbox and alarms.
-import type { AlarmChange, Apply, OutboxEntry, RecordView } from '../../shared/contract/actor.ts';
+import type { AlarmChange, Apply, Counted, OutboxEntry, RecordView } from '../../shared/contract/actor.ts';
 import type { LogEnvelope } from '../../shared/contract/event.ts';
 import { profileIdOf, recordKeys } from '../../shared/contract/names.ts';
 import type { Activation, AuditEntry } from '../../shared/contract/outbox.ts';
 import { shardOf } from '../../shared/contract/routing.ts';
+import { EVENT_FLAGGED, type EventFlag, identityCounts } from './identity-counts.ts';
 import type { Profile, Redirect } from './profile.ts';
 import type { RecordState } from './record-codec.ts';
 
@@ -20,6 +21,7 @@ export class Draft {
   readonly #guards = new Set<string>();
   readonly #outbox: OutboxEntry[] = [];
   readonly #alarms: AlarmChange[] = [];
+  readonly #counts: Counted[] = [];
 
   constructor(view: RecordView, shards: number) {
     this.#view = view;
@@ -60,6 +62,12 @@ export class Draft {
 
   audit(entry: AuditEntry): void {
     this.#append(recordKeys.audit(entry.kind, entry.id), entry);
+    this.#counts.push(...identityCounts(entry.facts));
+  }
+
+  /** Something about the message itself, to be counted when it is committed. */
+  flag(reason: EventFlag): void {
+    this.#counts.push({ kind: EVENT_FLAGGED, reason });
   }
 
   /** Arms a timer of a profile or redirect: the alarm clock's target is unique for this generation. */
@@ -87,6 +95,7 @@ export class Draft {
       guards,
       outbox: this.#outbox,
       alarms: this.#alarms,
+      ...(this.#counts.length > 0 && { counts: this.#counts }),
     };
     return changed !== undefined && this.#changesOnly(changed) ? { ...apply, stampable: true } : apply;
   }

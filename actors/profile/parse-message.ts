@@ -45,14 +45,26 @@ export function parseMessage(message: ActorMessage, config: SegmentConfig): Pars
     return { kind: 'command', input: { id, by, command, nowMs: message.nowMs }, replyTo };
   }
   const { event } = envelope;
-  const atMs = Math.min(event.timestampMs ?? message.nowMs, message.nowMs + FUTURE_MAX_MS);
+  const latestMs = message.nowMs + FUTURE_MAX_MS;
+  const saidMs = event.timestampMs ?? message.nowMs;
+  const isAhead = saidMs > latestMs;
+  const atMs = isAhead ? latestMs : saidMs;
   const keys = keysOf(config, event);
   const usable: Record<string, string> = {};
   for (const { config: key, value } of keys.usable) usable[key.name] = value;
   const { messageId, name, properties, table } = event;
   const root = { messageId, name, properties, table: table ?? '', keys: usable, timestamp: new Date(atMs) };
   const bytes = message.payload.length;
-  const applied = { messageId, name, seenId: seenIdOf(messageId), root, atMs, nowMs: message.nowMs, bytes };
+  const applied = {
+    messageId,
+    name,
+    seenId: seenIdOf(messageId),
+    root,
+    atMs,
+    isAhead,
+    nowMs: message.nowMs,
+    bytes,
+  };
   const idEntropy = `${message.logId}:${message.sequence}`;
   const linkKeys = keys.usable.map(({ config: { name }, value }) => recordKeys.link(name, value));
   return {

@@ -9,6 +9,8 @@ export interface Rebuilding {
   readonly splitId: string;
   /** The profile that it was at the split: since then it may have become part of another. */
   readonly profileId: string;
+  /** Only these attributes; undefined: all of them. */
+  readonly attributes?: readonly string[];
   /** Log time before which nothing had happened to it. */
   readonly sinceMs: number;
   /** The keys that its events may have, also those that it had lost by then. */
@@ -17,6 +19,11 @@ export interface Rebuilding {
   readonly after: Readonly<Record<number, number>>;
   /** Applied before, though the checkpoint of their shard did not say so: they may stand behind that first message. */
   readonly early: readonly (readonly [shard: number, sequence: number])[];
+}
+
+/** Whether what the profile knows is not complete: it sets nothing off. */
+export function isIncomplete({ rebuilding }: Profile): boolean {
+  return rebuilding?.some(({ attributes }) => attributes === undefined) ?? false;
 }
 
 /** A message of the log, as far as it matters when it was applied. */

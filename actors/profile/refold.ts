@@ -2,6 +2,7 @@
 // order of the log, over an empty profile, with the config of now. Pure: it is fed messages and records.
 import type { ActorMessage } from '../../shared/contract/actor.ts';
 import type { SplitFillCommand } from '../../shared/contract/command.ts';
+import type { SegmentConfig } from '../../shared/contract/config/segment-config.ts';
 import { recordKeys } from '../../shared/contract/names.ts';
 import type { AuditFact } from '../../shared/contract/outbox.ts';
 import { keysOf } from '../identity/keys.ts';
@@ -72,14 +73,15 @@ export class Refold {
     this.#folded = { ...newProfile(profile.id, rebuilding.sinceMs, rules.configVersion), keys: profile.keys };
   }
 
+  /** Record keys of the links by which messages are this side's: of others nothing is counted. */
+  get candidates(): ReadonlySet<string> {
+    return this.#candidates;
+  }
+
   /** Counts a message if it is an event of this side that was applied before the split. */
   consider(message: ActorMessage): void {
-    const envelope = readEnvelope(message.payload);
-    if (envelope?.type !== 'event') return;
-    const [strongest] = keysOf(this.#rules.config, envelope.event).usable;
-    if (!strongest) return;
-    const linkKey = recordKeys.link(strongest.config.name, strongest.value);
-    if (!this.#candidates.has(linkKey)) return;
+    const linkKey = linkOfEvent(message, this.#rules.config);
+    if (linkKey === undefined || !this.#candidates.has(linkKey)) return;
     if (message.nowMs < (this.#notBefore.get(linkKey) ?? 0)) return;
     if (!isBefore(this.#side.rebuilding, message)) return;
     const parsed = parseMessage(message, this.#rules.config);
@@ -92,7 +94,10 @@ export class Refold {
   result(): Pick<SplitFillCommand, 'attributes' | 'fired' | 'observed' | 'events'> {
     this.#countWaiting();
     const { attributes, fired } = this.#folded;
-    return { attributes, fired, observed: this.#observed ?? {}, events: this.#counted.size };
+    const { attributes: only } = this.#side.rebuilding;
+    if (!only) return { attributes, fired, observed: this.#observed ?? {}, events: this.#counted.size };
+    const named = Object.fromEntries(Object.entries(attributes).filter(([name]) => only.includes(name)));
+    return { attributes: named, fired: {}, observed: {}, events: this.#counted.size };
   }
 
   /** Whether the key was this profile's when the event happened. */
@@ -121,6 +126,17 @@ export class Refold {
     for (const { config, value } of keys.observed)
       this.#observed = joinLists(this.#observed, { [config.name]: [value] }, OBSERVED_MAX);
   }
+}
+
+/** Record key of the link of an event's strongest usable key: by it the event is somebody's. */
+export function linkOfEvent(
+  { payload }: Pick<ActorMessage, 'payload'>,
+  config: SegmentConfig,
+): string | undefined {
+  const envelope = readEnvelope(payload);
+  if (envelope?.type !== 'event') return undefined;
+  const [strongest] = keysOf(config, envelope.event).usable;
+  return strongest && recordKeys.link(strongest.config.name, strongest.value);
 }
 
 /** Log time from which on events of a key count. Keys that the profile has lost: from its own beginning on. */

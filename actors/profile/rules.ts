@@ -39,6 +39,8 @@ export interface Rules {
   /** What every event does to attributes, and what key events do. */
   readonly everyEvent: readonly Step[];
   readonly steps: ReadonlyMap<string, readonly Step[]>;
+  /** By key event: the shortest window of a counter that it feeds, ms. */
+  readonly shortestWindow: ReadonlyMap<string, number>;
   /** By key event. */
   readonly triggers: ReadonlyMap<string, readonly TriggerRule[]>;
   /** By audience. */
@@ -78,12 +80,23 @@ export function compileRules(config: SegmentConfig, configVersion: number, shard
     eventsNamed: eventsByName(config),
     everyEvent: steps.filter(({ on }) => on === null),
     steps: groupBy(steps, ({ on }) => on),
+    shortestWindow: shortestWindows(config),
     triggers: groupBy(triggers, ({ config: { on } }) => ('event' in on ? on.event : null)),
     onEntered: groupBy(triggers, ({ config: { on } }) => ('entered' in on ? on.entered : null)),
     onLeft: groupBy(triggers, ({ config: { on } }) => ('left' in on ? on.left : null)),
     triggerNames: namesIn(triggerSources(config)),
     ...audienceRules(config),
   };
+}
+
+function shortestWindows({ attributes }: SegmentConfig): ReadonlyMap<string, number> {
+  const shortest = new Map<string, number>();
+  for (const attribute of attributes) {
+    if (attribute.type !== 'counter' && attribute.type !== 'distinct') continue;
+    for (const { ms } of attribute.windows)
+      shortest.set(attribute.on, Math.min(ms, shortest.get(attribute.on) ?? ms));
+  }
+  return shortest;
 }
 
 function triggerSources({ triggers, activations }: SegmentConfig): readonly string[] {

@@ -1,5 +1,6 @@
 // What follows from the outcome of a commit: residents and checkpoints that move on, messages to decide again, shards that
 // are another's.
+import type { Counted } from '../../shared/contract/actor.ts';
 import { type CommitDeps, type CommitResult, readShards } from './commit.ts';
 import type { PlainResult } from './plain-commit.ts';
 import type { Residents } from './residents.ts';
@@ -83,13 +84,13 @@ export async function rereadRevisions(
 
 /**
  * What is done, and what is to be decided again: of each shard everything from the first message on whose record had
- * changed. Those behind it that were stored are recognised by their stamps then.
+ * changed. Those behind it that were stored (`again`) are recognised by their stamps then.
  */
 export function splitPlain(
   { works, plain }: SealedPlan,
   changed: readonly string[],
-): { readonly done: readonly Work[]; readonly redo: readonly Work[] } {
-  if (changed.length === 0) return { done: works, redo: [] };
+): { readonly done: readonly Work[]; readonly redo: readonly Work[]; readonly again: readonly Work[] } {
+  if (changed.length === 0) return { done: works, redo: [], again: [] };
   const failed = new Set(changed.flatMap((key) => plain!.get(key)!));
   const stuck = new Set<number>();
   const done: Work[] = [];
@@ -99,7 +100,13 @@ export function splitPlain(
     if (failed.has(work)) stuck.add(shard);
     (stuck.has(shard) ? redo : done).push(work);
   }
-  return { done, redo };
+  return { done, redo, again: redo.filter((work) => !failed.has(work)) };
+}
+
+/** What some messages of a plan are counted as. */
+export function countsOf({ counts, works: all }: SealedPlan, works: readonly Work[]): readonly Counted[] {
+  const some = works.length === all.length ? undefined : new Set(works);
+  return counts.flatMap((planned) => (some === undefined || some.has(planned.work) ? planned.counts : []));
 }
 
 /** Drops those of the shards that another worker has taken over. */

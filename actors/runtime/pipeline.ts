@@ -11,6 +11,7 @@ import type { Replies } from '../../shared/ports/replies.ts';
 import { type CommitResult, settleCommit } from './commit.ts';
 import { type DecideDeps, extendPlan, type Progress } from './decide.ts';
 import {
+  countsOf,
   type Flight,
   type LandingDeps,
   loseChangedShards,
@@ -294,7 +295,7 @@ export class Pipeline {
       else residents.put(key, { state, revision, bytes });
     }
     this.#flight = undefined;
-    const { done, redo } = splitPlain(plan, changed);
+    const { done, redo, again } = splitPlain(plan, changed);
     this.#unsettled.note(done, shards, clock);
     if (redo.length === 0) {
       this.#committed(flight, done);
@@ -302,6 +303,7 @@ export class Pipeline {
     }
     this.#discard();
     this.#todo = [...redo, ...this.#todo];
+    this.#deps.telemetry.counted(countsOf(plan, again));
     if (done.length > 0) this.#committed(flight, done, plan.writes.length - changed.length);
     await loseFenced(this.#deps, new Set(redo.map(({ message }) => message.shard)), this.#signal);
     await this.#afterConflict(plan, changed);
@@ -336,6 +338,7 @@ export class Pipeline {
       applied: works.map(({ message }) => message),
       records: plan.records.keys(),
     });
+    telemetry.counted(countsOf(plan, works));
     const nowMs = clock.nowMs();
     const told = works.length === plan.works.length ? undefined : new Set(works);
     for (const { reply, work } of plan.replies) {

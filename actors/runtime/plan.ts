@@ -17,6 +17,7 @@ import { DamagedRecord, type Residents } from './residents.ts';
 import type {
   EncodedRecord,
   OwnedCheckpoint,
+  PlannedCounts,
   PlannedReply,
   Rejection,
   SealedPlan,
@@ -57,6 +58,7 @@ export class Plan {
   readonly #outbox: OutboxEntry[] = [];
   readonly #alarms = new Map<string, AlarmChange>();
   readonly #replies: PlannedReply[] = [];
+  readonly #counts: PlannedCounts[] = [];
   readonly #shards = new Set<number>();
   readonly #deadLetters: { readonly work: Work; readonly rejection: Rejection }[] = [];
   /** Keys that the current message looked at. */
@@ -109,6 +111,7 @@ export class Plan {
     for (const key of guards) this.#entry(key);
     for (const entry of outbox) this.#outbox.push(entry);
     for (const alarm of alarms) this.#alarms.set(alarm.key, alarm);
+    if (decision.counts) this.#counts.push({ counts: decision.counts, work });
     this.#noteStampable(work, decision);
     this.#answer(work, decision.reply);
     this.#accept(work, grown.bytes);
@@ -229,6 +232,7 @@ export class Plan {
       records,
       deadLetters: this.#deadLetters,
       replies: this.#replies,
+      counts: this.#counts,
       firstTouching: (key) => this.#entries.get(key)?.first ?? 0,
     };
   }

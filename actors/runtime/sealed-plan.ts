@@ -1,5 +1,5 @@
 // Messages as the runtime works on them, and a plan of them as it goes to the store.
-import type { Actor, ActorMessage, Reply } from '../../shared/contract/actor.ts';
+import type { Actor, ActorMessage, Counted, Reply } from '../../shared/contract/actor.ts';
 import type { ShardRecord } from '../../shared/contract/shard-record.ts';
 import type { StoreWrite } from '../../shared/ports/record-store.ts';
 
@@ -33,8 +33,16 @@ export interface SealedPlan {
   readonly deadLetters: readonly { readonly work: Work; readonly rejection: Rejection }[];
   /** To be sent when it is committed. */
   readonly replies: readonly PlannedReply[];
+  /** To be counted when it is committed. */
+  readonly counts: readonly PlannedCounts[];
   /** Index into `works` of the first one that wrote a record or relied on it. */
   firstTouching(key: string): number;
+}
+
+export interface PlannedCounts {
+  readonly counts: readonly Counted[];
+  /** What was counted. */
+  readonly work: Work;
 }
 
 export interface PlannedReply {

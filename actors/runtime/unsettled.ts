@@ -67,6 +67,7 @@ export class Unsettled {
       plain: undefined,
       deadLetters: [],
       replies: [],
+      counts: [],
       firstTouching: () => 0,
     };
   }

@@ -71,7 +71,7 @@ function isFrameworkError(error: unknown): error is FastifyError {
 
 function frameworkRefusal(error: FastifyError): Refusal | undefined {
   if (error.validation !== undefined) {
-    const details = error.validation.map((problem) => describeProblem(error.validationContext, problem));
+    const details = error.validation.flatMap((problem) => describeProblem(error.validationContext, problem));
     return { code: 'BAD_REQUEST', message: details.map((d) => d.message).join('; '), details };
   }
   switch (error.statusCode) {
@@ -90,13 +90,18 @@ function frameworkRefusal(error: FastifyError): Refusal | undefined {
 
 function describeProblem(
   context: string | undefined,
-  problem: NonNullable<FastifyError['validation']>[number],
-): { readonly path: string; readonly message: string } {
-  const where = `${context ?? 'request'}${problem.instancePath}`;
-  const extra = problem.params.additionalProperty;
-  if (typeof extra === 'string')
-    return { path: `${where}/${extra}`, message: `${where}: unknown parameter '${extra}'` };
-  return { path: where, message: `${where}: ${problem.message ?? 'not valid'}` };
+  { instancePath, keyword, message, params }: NonNullable<FastifyError['validation']>[number],
+): readonly { readonly path: string; readonly message: string }[] {
+  const where = `${context ?? 'request'}${instancePath}`;
+  // A parameter that is not among those of the schema is told twice: once as one too many, by its name.
+  if (keyword === 'boolean') return [];
+  const unknown = params.additionalProperties;
+  if (Array.isArray(unknown))
+    return unknown.map((name) => ({
+      path: `${where}/${name}`,
+      message: `${where}: unknown parameter '${name}'`,
+    }));
+  return [{ path: where, message: `${where}: ${message ?? 'not valid'}` }];
 }
 
 function wholeSeconds(ms: number): number {

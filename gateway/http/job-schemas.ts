@@ -48,7 +48,13 @@ export const MergeBody = Type.Object(
 
 export const RebuildBody = Type.Object(
   {
-    profile: ProfileRef,
+    profile: Type.Optional(ProfileRef),
+    profiles: Type.Optional(
+      Type.Array(Type.String(), { description: 'Ids of up to 5,000 profiles, in one reading of the log.' }),
+    ),
+    attributes: Type.Optional(
+      Type.Array(Type.String(), { description: 'Only these; the others go on as they are.' }),
+    ),
     by: Type.Optional(Type.String({ description: 'Who asks; stands in the audit log.' })),
     allowIncomplete: Type.Optional(
       Type.Boolean({ description: 'Also when the log no longer reaches back to the beginning.' }),

@@ -3,7 +3,7 @@
 // anybody at any time: a side that is filled takes nothing more.
 import type { Link } from '../../actors/profile/profile.ts';
 import { decodeRecord } from '../../actors/profile/record-codec.ts';
-import { idsOfLink, linksOfSide, Refold, type RefoldSide } from '../../actors/profile/refold.ts';
+import { idsOfLink, linkOfEvent, linksOfSide, Refold, type RefoldSide } from '../../actors/profile/refold.ts';
 import { compileRules } from '../../actors/profile/rules.ts';
 import type { ActorMessage } from '../../shared/contract/actor.ts';
 import type { SplitFillCommand } from '../../shared/contract/command.ts';
@@ -13,6 +13,7 @@ import type { LogMessage } from '../../shared/ports/event-log.ts';
 import type { GatewaySegment } from '../deps.ts';
 import { awaitApplied } from './await-applied.ts';
 import { historyBeginning, readHistory, sequenceAt } from './history.ts';
+import { inLanes } from './in-lanes.ts';
 import { livingProfile } from './living-profile.ts';
 import { sendCommand } from './send-command.ts';
 
@@ -47,9 +48,12 @@ export async function finishSplit(
   await awaitApplied(segment, upTo, { ...options, timeoutMs: APPLIED_TIMEOUT_MS });
   const sides = await openSides(segment, split);
   if (sides.length === 0) return { keptFromMs: undefined };
-  const refolds = await Promise.all(sides.map((side) => refoldOf(segment, side)));
+  const refolds: Refold[] = [];
+  await inLanes(sides, async (side, index) => {
+    refolds[index] = await refoldOf(segment, side);
+  });
   const keptFromMs = await feed(segment, sides, refolds, upTo, options);
-  for (const [index, { rebuilding }] of sides.entries()) {
+  const fill = async ({ rebuilding }: RefoldSide, index: number) => {
     const { splitId, by } = split;
     const { profileId } = rebuilding;
     const command: SplitFillCommand = {
@@ -64,7 +68,8 @@ export async function finishSplit(
     if (!reply) throw new StitchworkError('NOT_READY', `profile ${profileId} was not filled in time`);
     if (reply.code)
       throw new StitchworkError('INTERNAL', `profile ${profileId} cannot be filled: ${reply.code}`);
-  }
+  };
+  await inLanes(sides, fill);
   return { keptFromMs };
 }
 
@@ -74,11 +79,11 @@ async function openSides(
   { splitId, profileIds }: SplitToFinish,
 ): Promise<readonly RefoldSide[]> {
   const sides: RefoldSide[] = [];
-  for (const id of profileIds) {
+  await inLanes(profileIds, async (id) => {
     const profile = await livingProfile(store, id);
     const rebuilding = profile?.rebuilding?.find((part) => part.splitId === splitId && part.profileId === id);
     if (profile && rebuilding) sides.push({ profile, rebuilding });
-  }
+  });
   return sides;
 }
 
@@ -112,9 +117,16 @@ async function feed(
   const sinceMs = Math.min(...sides.map(({ rebuilding }) => rebuilding.sinceMs));
   const { logId, firstSequence, keptFromMs } = await historyBeginning(log);
   const fromSequence = await sequenceAt(log, sinceMs - EARLIER_MS, firstSequence, upTo);
+  const byLink = new Map<string, Refold[]>();
+  for (const refold of refolds)
+    for (const link of refold.candidates) byLink.set(link, [...(byLink.get(link) ?? []), refold]);
+  const config = segment.config();
   const consider = ({ shard, source, sequence, timeMs, payload }: LogMessage) => {
+    const link = linkOfEvent({ payload }, config);
+    const concerned = link === undefined ? undefined : byLink.get(link);
+    if (!concerned) return;
     const message: ActorMessage = { shard, source, sequence, nowMs: timeMs, payload, logId };
-    for (const refold of refolds) refold.consider(message);
+    for (const refold of concerned) refold.consider(message);
   };
   await readHistory(log, { shards, fromSequence, upTo }, consider, options);
   // What was purged while it was read is missing as well.

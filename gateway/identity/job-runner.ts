@@ -6,10 +6,11 @@ import { errorText, StitchworkError } from '../../shared/kernel/errors.ts';
 import type { GatewaySegment } from '../deps.ts';
 import { finishSplit } from './finish-split.ts';
 import { historyBeginning } from './history.ts';
-import { isFinished, type Job } from './job.ts';
+import { inLanes } from './in-lanes.ts';
+import { isFinished, type Job, type RebuildMany } from './job.ts';
 import { JobStore } from './job-store.ts';
 import { livingProfile } from './living-profile.ts';
-import { sendCommand } from './send-command.ts';
+import { type CommandMark, sendCommand } from './send-command.ts';
 
 export interface JobLog {
   info(fields: object, text: string): void;
@@ -44,7 +45,8 @@ export class JobRunner {
    * HISTORY_GONE, PROFILE_NOT_FOUND, OVERLOADED, STORE_UNAVAILABLE: then nothing was stored.
    */
   async ask({ id, command, by, allowIncomplete }: Wanted, deadlineMs: number): Promise<Job> {
-    if (command.kind !== 'merge' && !allowIncomplete) await this.#assertHistory(command.profileId);
+    if ((command.kind === 'split_begin' || command.kind === 'rebuild') && !allowIncomplete)
+      await this.#assertHistory(command.profileId);
     const now = this.#clock.nowMs();
     const job: Job = {
       v: 1,
@@ -154,9 +156,23 @@ export class JobRunner {
 
   async #begin(job: Job): Promise<Job> {
     const mark = { id: job.id, by: job.by, atMs: job.askedAtMs };
+    if (job.command.kind === 'rebuild_many') return this.#beginMany(job, job.command, mark);
     const reply = await sendCommand(this.#segment, job.command, mark, COMMAND_WAIT_MS);
     if (!reply) throw new StitchworkError('NOT_READY', 'the command was not applied in time');
     return (await this.jobs.update(job.id, (stored) => ({ ...(stored ?? job), ...afterBegin(job, reply) })))!;
+  }
+
+  /** Profiles that are gone, or being counted anew already, are left out. */
+  async #beginMany(job: Job, { profileIds, attributes }: RebuildMany, mark: CommandMark): Promise<Job> {
+    const begun: string[] = [];
+    await inLanes(profileIds, async (profileId) => {
+      const command = { kind: 'rebuild', profileId, attributes } as const;
+      const reply = await sendCommand(this.#segment, command, mark, COMMAND_WAIT_MS);
+      if (!reply) throw new StitchworkError('NOT_READY', `profile ${profileId} was not emptied in time`);
+      if (!reply.refused && !reply.code) begun.push(...reply.profileIds);
+    });
+    const next = { step: 'begun', profileIds: [...new Set(begun)].sort() } as const;
+    return (await this.jobs.update(job.id, (stored) => ({ ...(stored ?? job), ...next })))!;
   }
 
   async #finish(job: Job): Promise<Job> {

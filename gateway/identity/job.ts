@@ -5,7 +5,7 @@ import type { MergeCommand, RebuildCommand, SplitBeginCommand } from '../../shar
 export interface Job {
   readonly v: 1;
   readonly id: string;
-  readonly command: MergeCommand | SplitBeginCommand | RebuildCommand;
+  readonly command: JobCommand;
   readonly by: string;
   readonly askedAtMs: number;
   /** `begun`: profiles are still to be filled. The last three are its ends. */
@@ -20,6 +20,15 @@ export interface Job {
   /** A gateway works on it until then, or longer if it says so in time. */
   readonly heldUntilMs: number;
 }
+
+/** Many profiles are counted anew in one reading of the log. */
+export interface RebuildMany {
+  readonly kind: 'rebuild_many';
+  readonly profileIds: readonly string[];
+  readonly attributes?: readonly string[] | undefined;
+}
+
+export type JobCommand = MergeCommand | SplitBeginCommand | RebuildCommand | RebuildMany;
 
 export function isFinished({ step }: Job): boolean {
   return step !== 'asked' && step !== 'begun';

@@ -1,6 +1,5 @@
 // POST /v1/identity/split, /merge and /rebuild: profiles put right by hand, and GET /v1/identity/jobs to see how far one is.
 import { Type } from 'typebox';
-import type { IdentityCommand } from '../../shared/contract/command.ts';
 import { StitchworkError } from '../../shared/kernel/errors.ts';
 import { uuidV7From } from '../../shared/kernel/hash.ts';
 import { randomToken } from '../../shared/kernel/random.ts';
@@ -9,7 +8,7 @@ import { withDeadline } from '../http/deadline.ts';
 import { JobAnswer, MergeBody, RebuildBody, SplitBody } from '../http/job-schemas.ts';
 import { readBody } from '../http/read-body.ts';
 import { answers, SegmentQuery } from '../http/schemas.ts';
-import { isFinished, type Job } from '../identity/job.ts';
+import { isFinished, type Job, type JobCommand } from '../identity/job.ts';
 import { JobRunner } from '../identity/job-runner.ts';
 import { readProfile } from '../profiles/read-profile.ts';
 import { pickSegment } from '../segments.ts';
@@ -37,7 +36,7 @@ const ERRORS = [
 ] as const;
 
 type ProfileRef = string | { readonly key: string; readonly value: string };
-type Asked = Exclude<IdentityCommand, { kind: 'split_fill' }>;
+type Asked = JobCommand;
 
 export function addIdentityJobRoutes(app: GatewayApp, context: RouteContext): void {
   const { deps, auth } = context;
@@ -130,8 +129,16 @@ export function addIdentityJobRoutes(app: GatewayApp, context: RouteContext): vo
     handler: async (request, reply) => {
       const segment = pickSegment(deps.segments, request.query.segment);
       const body = checked(await bodyOf(context, request.raw), REBUILD_FIELDS);
-      const profileId = await idOf(context, segment, body.profile as ProfileRef, 'profile');
-      const job = await ask(context, runners.get(segment)!, { kind: 'rebuild', profileId }, body);
+      const attributes = attributeNames(segment, body.attributes);
+      const command: Asked =
+        body.profiles === undefined
+          ? {
+              kind: 'rebuild',
+              profileId: await idOf(context, segment, body.profile as ProfileRef, 'profile'),
+              attributes,
+            }
+          : { kind: 'rebuild_many', profileIds: profileIds(body.profiles), attributes };
+      const job = await ask(context, runners.get(segment)!, command, body);
       return reply.code(isFinished(job) ? 200 : 202).send(shown(job));
     },
   });
@@ -166,7 +173,9 @@ export function addIdentityJobRoutes(app: GatewayApp, context: RouteContext): vo
 }
 
 const SPLIT_FIELDS = ['profile', 'keys', 'undo', 'reason', 'by', 'allowIncomplete'];
-const REBUILD_FIELDS = ['profile', 'by', 'allowIncomplete'];
+const REBUILD_FIELDS = ['profile', 'profiles', 'attributes', 'by', 'allowIncomplete'];
+/** Profiles of one request. */
+const REBUILT_MAX = 5_000;
 const MERGE_FIELDS = ['from', 'into', 'force', 'by'];
 
 async function bodyOf(context: RouteContext, raw: Parameters<typeof readBody>[0]): Promise<unknown> {
@@ -228,6 +237,23 @@ function normalizedKeys(segment: GatewaySegment, keys: unknown): Readonly<Record
   return Object.fromEntries(entries);
 }
 
+function profileIds(ids: unknown): readonly string[] {
+  if (!Array.isArray(ids) || ids.length === 0 || ids.length > REBUILT_MAX)
+    throw badBody(`'profiles' is a list of 1 to ${REBUILT_MAX} profile ids`);
+  return ids.map((id) => profileIdOf(String(id)));
+}
+
+/** Names of attributes that are kept; undefined: all. */
+function attributeNames(segment: GatewaySegment, names: unknown): readonly string[] | undefined {
+  if (names === undefined) return undefined;
+  const known = segment.config().attributes.filter(({ type }) => type !== 'computed');
+  const isKnown = (name: unknown) => known.some((attribute) => attribute.name === name);
+  if (!Array.isArray(names) || names.length === 0) throw badBody("'attributes' is a list of names");
+  const strange = names.find((name) => !isKnown(name));
+  if (strange !== undefined) throw badBody(`there is no attribute '${String(strange)}' that is kept`);
+  return names as readonly string[];
+}
+
 async function ask(
   context: RouteContext,
   runner: JobRunner,
@@ -250,10 +276,17 @@ function newId({ deps }: RouteContext): string {
   return uuidV7From(deps.clock.nowMs(), randomToken(deps.random));
 }
 
+const KIND_SHOWN = {
+  merge: 'merge',
+  split_begin: 'split',
+  rebuild: 'rebuild',
+  rebuild_many: 'rebuild',
+} as const;
+
 function shown(job: Job): object {
   return {
     id: job.id,
-    kind: job.command.kind === 'split_begin' ? 'split' : job.command.kind,
+    kind: KIND_SHOWN[job.command.kind],
     state: isFinished(job) ? job.step : 'running',
     profileIds: job.profileIds,
     by: job.by,

@@ -1,12 +1,13 @@
 // Evidence of identity: the graph of a profile, and what events would do to identities.
 import { Type } from 'typebox';
-import { decodeRecord, type RecordState } from '../../actors/profile/record-codec.ts';
 import { IdentitySimulation, type SimulatedEvent } from '../../actors/profile/simulate.ts';
 import { EVENT_LIMITS } from '../../shared/contract/event.ts';
 import { parseEvent } from '../../shared/contract/parse-event.ts';
 import { StitchworkError } from '../../shared/kernel/errors.ts';
+import { SCANNED_MAX } from '../audit/search-audit.ts';
 import type { GatewaySegment } from '../deps.ts';
 import { splitBody } from '../events/split-body.ts';
+import { explain } from '../evidence/why.ts';
 import { withDeadline } from '../http/deadline.ts';
 import { bodyFormOf } from '../http/media-type.ts';
 import { readBody } from '../http/read-body.ts';
@@ -18,11 +19,16 @@ import {
   SimulateQuery,
   SimulationAnswer,
 } from '../http/schemas.ts';
+import { IdentityOrWhyAnswer, IdentityQuery } from '../http/why-schemas.ts';
 import { type IdentityGraph, readIdentity } from '../profiles/identity-graph.ts';
+import { loadRecords } from '../profiles/load-records.ts';
 import { type ProfileAddress, readProfile } from '../profiles/read-profile.ts';
 import { pickSegment } from '../segments.ts';
-import { keyAddress, profileIdOf } from './profiles.ts';
+import { type KeyAddress, keyAddress, profileIdOf } from './profiles.ts';
 import type { GatewayApp, RouteContext } from './route-context.ts';
+
+/** Part of the deadline in which the audit log is searched; the rest is for reading events and records. */
+const SCAN_PART = 0.4;
 
 const READ_ERRORS = [
   'BAD_REQUEST',
@@ -40,20 +46,28 @@ export function addIdentityRoutes(app: GatewayApp, context: RouteContext): void 
     method: 'GET',
     url: '/v1/profiles/:keyName/:value/identity',
     schema: {
-      summary: 'Why these keys are one person',
+      summary: 'Why these keys are one person; with another key, why the two are one or not',
       params: Type.Object({
         keyName: Type.String({ description: 'Name of a stitching key in the config.', examples: ['email'] }),
         value: Type.String({ description: 'Its value, URL-encoded.', examples: ['ann@example.com'] }),
       }),
-      querystring: SegmentQuery,
+      querystring: IdentityQuery,
       security: [{ key: [] }],
-      response: answers({ 200: IdentityAnswer }, ...READ_ERRORS, 'UNKNOWN_KEY_NAME', 'INVALID_KEY_VALUE'),
+      response: answers(
+        { 200: IdentityOrWhyAnswer },
+        ...READ_ERRORS,
+        'LOG_UNAVAILABLE',
+        'UNKNOWN_KEY_NAME',
+        'INVALID_KEY_VALUE',
+      ),
     },
     onRequest,
     handler: async (request) => {
       const segment = pickSegment(deps.segments, request.query.segment);
       const { keyName, value } = request.params;
-      return identityOf(context, segment, keyAddress(segment, keyName, value));
+      const address = keyAddress(segment, keyName, value);
+      if (request.query.with === undefined) return identityOf(context, segment, address);
+      return bounded(context, whyOf(context, segment, address, request.query.with));
     },
   });
   app.route({
@@ -128,6 +142,26 @@ async function identityOf(
   return bounded(context, read());
 }
 
+async function whyOf(
+  { deps, settings }: RouteContext,
+  segment: GatewaySegment,
+  address: KeyAddress,
+  other: string,
+): Promise<object> {
+  const colon = other.indexOf(':');
+  if (colon < 1)
+    throw new StitchworkError(
+      'BAD_REQUEST',
+      `with: '${other.slice(0, 64)}' is no key; give name:value, such as email:ann@example.com`,
+    );
+  const second = keyAddress(segment, other.slice(0, colon), other.slice(colon + 1));
+  if (second.keyName === address.keyName && second.value === address.value)
+    throw new StitchworkError('BAD_REQUEST', 'with: is the same key; give another');
+  const keys = [address, second].map(({ keyName, value }) => ({ name: keyName, value }));
+  const budget = { clock: deps.clock, ms: settings.readDeadlineMs * SCAN_PART, entries: SCANNED_MAX };
+  return explain(segment, [keys[0]!, keys[1]!], budget);
+}
+
 function bounded<T>({ deps, settings }: RouteContext, work: Promise<T>): Promise<T> {
   return withDeadline(work, { clock: deps.clock, ms: settings.readDeadlineMs, code: 'STORE_UNAVAILABLE' });
 }
@@ -141,12 +175,8 @@ async function simulate(
 ): Promise<object> {
   const config = segment.config();
   const keyNames = config.stitching.keys.map(({ name }) => name);
-  const load = async (keys: readonly string[]) => {
-    const found = isLive ? await segment.store.read(keys, 'replica') : new Map();
-    const records = new Map<string, RecordState | null>();
-    for (const [key, { value }] of found) records.set(key, value ? decodeRecord(key, value) : null);
-    return records;
-  };
+  const load = async (keys: readonly string[]) =>
+    isLive ? loadRecords(segment.store, keys) : new Map<string, null>();
   const simulation = new IdentitySimulation(config, deps.clock.nowMs(), load);
   const events: SimulatedEvent[] = [];
   const rejected: { readonly index: number; readonly code: string; readonly message: string }[] = [];

@@ -78,8 +78,10 @@ async function answer(
   return viewProfile(profile, segment.config(), clock.nowMs());
 }
 
+export type KeyAddress = Extract<ProfileAddress, { kind: 'key' }>;
+
 /** The key as events bring it in: a value that normalizes to the same thing finds the same profile. */
-export function keyAddress(segment: GatewaySegment, keyName: string, raw: string): ProfileAddress {
+export function keyAddress(segment: GatewaySegment, keyName: string, raw: string): KeyAddress {
   const config = segment.config();
   const key = normalizeKey(config, keyName, raw);
   switch (key.kind) {

@@ -12,12 +12,15 @@ export interface ChangeFlags {
   readonly json?: boolean;
 }
 
-/** `send` asks for the change, or only for what it would be. Throws CommandFailure. */
+/**
+ * `send` asks for the change, or only for what it would be. What was changed; undefined: it was only looked at. Throws
+ * CommandFailure.
+ */
 export async function changeConfig(
   flags: ChangeFlags,
   io: Io,
   send: (options: { dryRun: boolean; ifVersion: number | undefined }) => Promise<Changed>,
-): Promise<void> {
+): Promise<Changed | undefined> {
   const asked = flags.ifVersion === undefined ? undefined : versionFlag('--if-version', flags.ifVersion);
   const { describeProblem } = await import('../segment-files.ts');
   const looked = await send({ dryRun: true, ifVersion: asked });
@@ -33,13 +36,14 @@ export async function changeConfig(
     show(`${looked.segment}: from version ${looked.version}`);
     for (const line of describeDiff(looked.diff)) show(line);
   }
-  if (flags.dryRun) return;
+  if (flags.dryRun) return undefined;
   await confirmed(flags, io);
   // Over the version that was shown, and no other.
   const done = await send({ dryRun: false, ifVersion: looked.version });
   if (flags.json) io.out(JSON.stringify(done));
   else if (done.changed) io.talk(`version ${done.version} of ${done.segment} is in force`);
   else io.talk(`version ${done.version} of ${done.segment} is in force already: it has this very text`);
+  return { ...done, diff: looked.diff };
 }
 
 async function confirmed({ yes }: ChangeFlags, io: Io): Promise<void> {

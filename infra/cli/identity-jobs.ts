@@ -23,6 +23,8 @@ interface Flags extends ClientFlags {
   readonly undo?: string;
   readonly force?: boolean;
   readonly allowIncomplete?: boolean;
+  readonly all?: boolean;
+  readonly attributes?: string;
   readonly wait: boolean;
 }
 
@@ -30,8 +32,16 @@ const POLL_MS = 500;
 const PROFILE = 'a stitching key as name:value, or id:<profile id>';
 
 export function addIdentityJobs(identity: Command, io: Io): void {
+  addSplit(identity, io);
+  addRemoveKey(identity, io);
+  addMerge(identity, io);
+  addJob(identity, io);
+}
+
+/** `stitchwork identity split`, and `stitchwork profile split`. */
+export function addSplit(group: Command, io: Io): void {
   const split = common(
-    identity
+    group
       .command('split')
       .description('part a profile in two; both get what the events of their own keys come to')
       .argument('<profile>', PROFILE)
@@ -41,8 +51,8 @@ export function addIdentityJobs(identity: Command, io: Io): void {
   );
   withExample(
     split,
-    'stitchwork identity split customer_id:17850 --take email:bob@example.com --take anonymous_id:d7',
-    'stitchwork identity split id:0192f7c1-… --undo 0192f7c2-…',
+    `stitchwork ${group.name()} split customer_id:17850 --take email:bob@example.com --take anonymous_id:d7`,
+    `stitchwork ${group.name()} split id:0192f7c1-… --undo 0192f7c2-…`,
   );
   split.action(async (profile: string, flags: Flags) => {
     if (!flags.take && flags.undo === undefined)
@@ -54,7 +64,9 @@ export function addIdentityJobs(identity: Command, io: Io): void {
     const { undo, allowIncomplete } = flags;
     await run('split', { profile: refOf(profile), keys, undo, allowIncomplete }, flags, io);
   });
+}
 
+function addRemoveKey(identity: Command, io: Io): void {
   const remove = common(
     identity
       .command('remove-key')
@@ -69,7 +81,9 @@ export function addIdentityJobs(identity: Command, io: Io): void {
     const body = { profile: refOf(profile), keys: keysOf([key]), reason: 'removed', allowIncomplete };
     await run('split', body, flags, io);
   });
+}
 
+function addMerge(identity: Command, io: Io): void {
   const merge = common(
     identity
       .command('merge')
@@ -82,7 +96,9 @@ export function addIdentityJobs(identity: Command, io: Io): void {
   merge.action(async (from: string, into: string, flags: Flags) => {
     await run('merge', { from: refOf(from), into: refOf(into), force: flags.force }, flags, io);
   });
+}
 
+function addJob(identity: Command, io: Io): void {
   const job = identity
     .command('job')
     .description('show how far a split or merge is')
@@ -100,13 +116,27 @@ export function addRebuild(profile: Command, io: Io): void {
     profile
       .command('rebuild')
       .description('count the attributes of a profile anew from its events, with the config in force')
-      .argument('<profile>', PROFILE)
+      .argument('[profile]', PROFILE)
+      .option('--all', 'every profile, some thousand in one reading of the log; needs --nats-url')
+      .option('--attributes <names>', 'only these, comma-separated; the others go on as they are')
+      .option('--nats-url <url>', 'NATS server, to list all profiles (env NATS_URL)')
       .option('--allow-incomplete', 'also when the event log no longer reaches back to the beginning'),
   );
-  withExample(rebuild, 'stitchwork profile rebuild customer_id:17850');
-  rebuild.action(async (name: string, flags: Flags) => {
+  withExample(
+    rebuild,
+    'stitchwork profile rebuild customer_id:17850',
+    'stitchwork profile rebuild --all --attributes favourite,mean_order',
+  );
+  rebuild.action(async (name: string | undefined, flags: Flags) => {
     const { allowIncomplete } = flags;
-    await run('rebuild', { profile: refOf(name), allowIncomplete }, flags, io);
+    const attributes = flags.attributes?.split(',').map((each) => each.trim());
+    if ((name === undefined) === (flags.all !== true))
+      throw new CommandFailure(EXIT.usage, 'name one profile, or give --all');
+    if (name !== undefined)
+      return run('rebuild', { profile: refOf(name), attributes, allowIncomplete }, flags, io);
+    const { rebuildAll } = await import('./rebuild-all.ts');
+    const done = await rebuildAll(flags, attributes, flags.by, io);
+    io.out(flags.json ? JSON.stringify({ rebuilt: done }) : `${done} profiles rebuilt`);
   });
 }
 

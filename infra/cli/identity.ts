@@ -3,10 +3,11 @@ import { createReadStream } from 'node:fs';
 import { createInterface } from 'node:readline';
 import type { Command } from 'commander';
 import type { SimulatedEvent, SimulatedProfile } from '../../actors/profile/simulate.ts';
-import type { AuditFact } from '../../shared/contract/outbox.ts';
 import { CommandFailure, EXIT } from './exit.ts';
+import { factLine, shortId } from './fact-line.ts';
 import { withExample, withJson } from './flags.ts';
 import { addIdentityJobs } from './identity-jobs.ts';
+import { addIdentityWhy } from './identity-why.ts';
 import type { Io } from './io.ts';
 
 interface Flags {
@@ -32,6 +33,7 @@ export function addIdentity(program: Command, io: Io): void {
   );
   simulate.action((file: string, flags: Flags) => runSimulation(file, flags, io));
   addIdentityJobs(identity, io);
+  addIdentityWhy(identity, io);
 }
 
 async function runSimulation(file: string, flags: Flags, io: Io): Promise<void> {
@@ -76,17 +78,8 @@ function jsonOf(text: string, line: number): unknown {
 
 function describeEvent({ index, messageId, name, profileId, facts }: SimulatedEvent): string {
   const whose = profileId === null ? 'nobody' : shortId(profileId);
-  const what = facts.map(describeFact).join('; ');
+  const what = facts.map(factLine).join('; ');
   return `${String(index + 1).padStart(5)}  ${name} (${messageId}) -> ${whose}${what === '' ? '' : `: ${what}`}`;
-}
-
-function describeFact(fact: AuditFact): string {
-  const { kind, key, reason, detail } = fact;
-  const about = key ? ` ${key.name}:${key.value}` : '';
-  const merged =
-    kind === 'profiles_merged' ? ` ${shortId(String(fact.from))} into ${shortId(String(fact.into))}` : '';
-  const why = reason === undefined ? '' : ` (${reason}${detail === undefined ? '' : `: ${detail}`})`;
-  return `${kind.replaceAll('_', ' ')}${about}${merged}${why}`;
 }
 
 function describeProfiles(profiles: readonly SimulatedProfile[], io: Io): readonly string[] {
@@ -100,9 +93,4 @@ function describeProfiles(profiles: readonly SimulatedProfile[], io: Io): readon
       return `  ${shortId(id)}  ${listed.join('  ')}${merges}`;
     }),
   ];
-}
-
-/** The random end of a UUIDv7 tells profiles of one moment apart. */
-function shortId(id: string): string {
-  return `…${id.slice(-12)}`;
 }

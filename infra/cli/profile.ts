@@ -4,7 +4,7 @@ import type { ClientFlags } from '../../shared/settings.ts';
 import { apiGet } from './api-client.ts';
 import { adminTarget, clientSettings } from './client-context.ts';
 import { withApiFlags, withExample } from './flags.ts';
-import { addRebuild } from './identity-jobs.ts';
+import { addRebuild, addSplit } from './identity-jobs.ts';
 import type { Io } from './io.ts';
 
 interface ProfileAnswer {
@@ -37,6 +37,7 @@ export function addProfile(program: Command, io: Io): void {
     else for (const line of describeProfile(found, io)) io.out(line);
   });
   addRebuild(profile, io);
+  addSplit(profile, io);
 }
 
 function describeProfile(profile: ProfileAnswer, io: Io): readonly string[] {

@@ -4,6 +4,7 @@ import { Command } from 'commander';
 import { packageVersion } from '../package-root.ts';
 import { addApply } from './apply.ts';
 import { addAudiences } from './audiences.ts';
+import { addAudit } from './audit.ts';
 import { addBatch } from './batch.ts';
 import { addBench } from './bench.ts';
 import { addCluster } from './cluster.ts';
@@ -22,6 +23,7 @@ import { addProfile } from './profile.ts';
 import { addReplay } from './replay.ts';
 import { addRollback } from './rollback.ts';
 import { addSchema } from './schema.ts';
+import { addCompare, addSegment } from './shadow.ts';
 import { addStatus } from './status.ts';
 import { addTail } from './tail.ts';
 import { addValidate } from './validate.ts';
@@ -71,6 +73,7 @@ export function buildProgram(io: Io): Command {
     addProfile,
     addIdentity,
     addAudiences,
+    addAudit,
     addValidate,
     addDiff,
     addApply,
@@ -79,6 +82,8 @@ export function buildProgram(io: Io): Command {
     addConfig,
     addSchema,
     addReplay,
+    addCompare,
+    addSegment,
     addDead,
     addDemo,
     addBench,

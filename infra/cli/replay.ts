@@ -5,7 +5,7 @@ import { type Command, Option } from 'commander';
 import { parseDurationMs } from '../../shared/kernel/duration.ts';
 import { sha256Hex } from '../../shared/kernel/hash.ts';
 import { systemRandom } from '../../shared/kernel/random.ts';
-import type { ClientFlags, ClientSettings } from '../../shared/settings.ts';
+import type { ClientSettings } from '../../shared/settings.ts';
 import { type Mapping, parseMappingFile, parseMappingFlags } from '../replay/mapping.ts';
 import { type Position, type PositionFile, positionFile } from '../replay/position.ts';
 import { digestFile, type FileFormat, formatOf, readRows } from '../replay/read-rows.ts';
@@ -16,8 +16,9 @@ import { clientSettings, writeTarget } from './client-context.ts';
 import { CommandFailure, EXIT } from './exit.ts';
 import { collect, withApiFlags, withExample } from './flags.ts';
 import type { Io } from './io.ts';
+import type { ShadowFlags } from './shadow.ts';
 
-interface ReplayFlags extends ClientFlags {
+interface ReplayFlags extends ShadowFlags {
   readonly json?: boolean;
   readonly map?: readonly string[];
   readonly set?: readonly string[];
@@ -46,8 +47,10 @@ const START: ReplayTotals = { rows: 0, sent: 0, broken: 0, rejected: 0 };
 export function addReplay(program: Command, io: Io): void {
   const command = program
     .command('replay')
-    .description('send the rows of a file (NDJSON or CSV, also .gz) as events into the live segment')
-    .argument('<file>', 'file with one event a row')
+    .description(
+      'send the rows of a file (NDJSON or CSV, also .gz) as events into the live segment, or replay into a shadow',
+    )
+    .argument('[file]', 'file with one event a row; with --into and none: the events of the segment itself')
     .addOption(
       new Option(
         '-m, --map <target=column>',
@@ -65,18 +68,57 @@ export function addReplay(program: Command, io: Io): void {
     .option('--restart', 'forget the saved position and begin at the first row')
     .option('--resume', 'go on from the saved position although it was saved against another gateway')
     .option('--dry-run', 'print the first events and send nothing')
-    .option('--give-up-after <duration>', 'how long a batch is tried again', '60s');
+    .option('--give-up-after <duration>', 'how long a batch is tried again', '60s')
+    .option(
+      '--into <shadow>',
+      'into this shadow segment instead, on event time; it is made when it is not there',
+    )
+    .option('-c, --config <file>', 'config of the shadow (default: the one in force)')
+    .option('--nats-url <url>', 'NATS server of the shadow (env NATS_URL)')
+    .option('--since <time>', 'of the own stream: from this log time on, or so long ago')
+    .option('--until <time>', 'up to this time')
+    .option('--from-seq <number>', 'of the own stream: from this sequence on')
+    .option('--to-seq <number>', 'up to this sequence')
+    .addOption(
+      new Option('--only <name:value>', 'of the own stream: events with this key (repeatable)').argParser(
+        collect,
+      ),
+    )
+    .option('--compare', 'then compare the segment with the shadow')
+    .option('--events-max-bytes <size>', 'size limit of the event log of the shadow');
   withExample(
     withApiFlags(command),
     'stitchwork replay orders.csv --set name=Ordered --map keys.email=mail --map properties.qty=qty:number --map timestamp=ts',
     'stitchwork replay events.jsonl.gz --rate 1000/s',
+    'stitchwork replay --segment shop --into shop-next --config next.yaml --since 7d --compare',
   );
-  command.action(async (file: string, flags: ReplayFlags) => {
+  command.action(async (file: string | undefined, flags: ReplayFlags) => {
+    if (flags.into !== undefined) return intoShadow(file, flags, io);
+    if (file === undefined)
+      throw new CommandFailure(
+        EXIT.usage,
+        'which file? A segment is replayed into a shadow (--into NAME), never into itself: it would count twice',
+      );
     const settings = clientSettings(flags, io);
     const job = await planJob(file, flags);
     if (flags.dryRun) return dryRun(job, io);
     await runJob(job, settings, flags, io);
   });
+}
+
+async function intoShadow(file: string | undefined, flags: ReplayFlags, io: Io): Promise<void> {
+  const { replayIntoShadow } = await import('./replay-into.ts');
+  const job = file === undefined ? undefined : await planJob(file, flags);
+  const rate = job ? job.ratePerSecond : rateOf(flags.rate);
+  await replayIntoShadow(job, rate, flags, io);
+}
+
+/** Events a second; undefined: as fast as they are taken. */
+function rateOf(text: string): number | undefined {
+  if (text === 'max') return undefined;
+  const rate = Number(/^(\d+)(\/s)?$/.exec(text)?.[1] ?? 0);
+  if (rate > 0) return rate;
+  throw new CommandFailure(EXIT.usage, `--rate ${text}: give 500/s or max`);
 }
 
 async function planJob(file: string, flags: ReplayFlags): Promise<ReplayJob> {

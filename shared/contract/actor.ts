@@ -43,6 +43,12 @@ export interface Reply {
   readonly body: Uint8Array;
 }
 
+/** One thing that a decision did, to be counted. Few values each: they become labels of metrics. */
+export interface Counted {
+  readonly kind: string;
+  readonly reason: string;
+}
+
 export interface Apply {
   readonly kind: 'apply';
   /** New states by record key; null removes the record. A state equal (===) to the one read is not written. */
@@ -54,6 +60,8 @@ export interface Apply {
   readonly reply?: Reply;
   /** The one record that it writes existed before, and can carry a stamp of the message (`Actor.stamp`). */
   readonly stampable?: true;
+  /** Handed on when it is committed, and only then. */
+  readonly counts?: readonly Counted[];
 }
 
 export type Decision =

@@ -29,6 +29,8 @@ export interface SplitBeginCommand {
 export interface RebuildCommand {
   readonly kind: 'rebuild';
   readonly profileId: string;
+  /** Only these; the others go on as they are. */
+  readonly attributes?: readonly string[] | undefined;
 }
 
 /** What the events of one side of a split, or of a rebuilt profile, come to. */

@@ -29,6 +29,12 @@ export interface CommitReply {
   readonly code?: string;
 }
 
+export interface ShadowMark {
+  readonly nowMs: number;
+  /** Position in what is replayed: a sequence of the log, or a row of the file. */
+  readonly position: number;
+}
+
 /** What stands in EVENTS_<seg>: JSON, so that anything that speaks NATS can read the log. */
 export type LogEnvelope =
   | {
@@ -44,6 +50,8 @@ export type LogEnvelope =
       readonly replyTo?: string | undefined;
       /** Trace context of the request that brought the event (W3C), when it is traced. */
       readonly traceparent?: string | undefined;
+      /** In a shadow segment, where the clock is the events': the time of the message, and what it was made of. */
+      readonly shadow?: ShadowMark | undefined;
     }
   /** A timer of a profile that fired. */
   | {
@@ -53,6 +61,7 @@ export type LogEnvelope =
       readonly timer: string;
       readonly generation: number;
       readonly dueMs: number;
+      readonly shadow?: ShadowMark | undefined;
     }
   /** A command to the identity of profiles. */
   | {

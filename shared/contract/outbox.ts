@@ -26,6 +26,19 @@ export const AUDIT_KINDS = [
 ] as const;
 export type AuditKind = (typeof AUDIT_KINDS)[number];
 
+/** What happens to identities: counted in metrics, by reason. */
+export const IDENTITY_KINDS = [
+  'profile_added',
+  'key_attached',
+  'profiles_merged',
+  'link_refused',
+  'key_demoted',
+  'key_rejected',
+  'key_evicted',
+  'key_flagged',
+  'profile_split',
+] as const satisfies readonly AuditKind[];
+
 export interface Activation {
   /** Deterministic by cause: the same cause gives the same id, so a redo or replay never fires twice. */
   readonly id: string;
@@ -88,6 +101,8 @@ export const EVICT_REASONS = [
   'split',
   'removed',
 ] as const;
+/** Why a profile came into an audience or left it, when it was no event (`audience_entered`, `audience_left`). */
+export const AUDIENCE_REASONS = ['merged', 'ended'] as const;
 export type RejectReason = (typeof REJECT_REASONS)[number];
 export type RefuseReason = (typeof REFUSE_REASONS)[number];
 export type EvictReason = (typeof EVICT_REASONS)[number];

@@ -99,7 +99,7 @@ function readTimestamp(raw: unknown): number | undefined {
 }
 
 /** Date and time by ISO 8601; without an offset it is UTC, not the server's own zone. */
-function isoMs(raw: unknown): number | undefined {
+export function isoMs(raw: unknown): number | undefined {
   const match = typeof raw === 'string' ? ISO_8601.exec(raw) : null;
   if (!match) return undefined;
   const [, date, time, offset] = match;

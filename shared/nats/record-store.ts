@@ -24,7 +24,16 @@ const ERROR = {
 /** The server cannot take more now, whatever is sent: storage, memory or account limits. */
 const FULL_CODES = new Set([10023, 10028, 10047, 10077, 10122]);
 
-export function createRecordStore(door: NatsDoor, names: SegmentNames): RecordStore {
+export interface RecordStoreOptions {
+  /** Alarm clocks are kept and do not ring (a shadow segment, whose clock is the events'). */
+  readonly silentAlarms?: boolean;
+}
+
+export function createRecordStore(
+  door: NatsDoor,
+  names: SegmentNames,
+  { silentAlarms = false }: RecordStoreOptions = {},
+): RecordStore {
   const stream = names.profilesStream;
   const prefix = names.recordSubjectPrefix;
   return {
@@ -37,7 +46,7 @@ export function createRecordStore(door: NatsDoor, names: SegmentNames): RecordSt
       return message?.subject.startsWith(prefix) ? message.subject.slice(prefix.length) : undefined;
     },
     async commit(writes) {
-      const messages = writes.map((write) => toMessage(names, write));
+      const messages = writes.map((write) => toMessage(names, silentAlarms ? silenced(write) : write));
       const answer = await publishBatch(door, messages, COMMIT_TIMEOUT_MS);
       switch (answer.kind) {
         case 'stored': {
@@ -68,6 +77,10 @@ function outcomeOf(errCode: number, description: string): CommitOutcome {
     return { kind: 'busy', reason: description };
   const code = FULL_CODES.has(errCode) ? 'FULL' : String(errCode);
   return { kind: 'refused', code, reason: description };
+}
+
+function silenced(write: StoreWrite): StoreWrite {
+  return write.kind === 'schedule' ? { kind: 'append', key: write.key, value: write.value } : write;
 }
 
 function toMessage(names: SegmentNames, write: StoreWrite): BatchMessage {

@@ -22,6 +22,8 @@ export interface TopologyOptions {
   readonly deadAgeMs?: number;
   /** How long a member's heartbeat counts. */
   readonly membersTtlMs?: number;
+  /** It is no segment of its own: what is replayed into it, for comparison. */
+  readonly shadowOf?: string;
 }
 
 export interface StreamSpec {
@@ -40,6 +42,7 @@ export interface TopologyDifference {
 }
 
 export const SHARDS_METADATA = 'stitchwork.shards';
+export const SHADOW_METADATA = 'stitchwork.shadow-of';
 const DAY_MS = 86_400_000;
 const NS = 1e6;
 const STREAM_NAME_IN_USE = 10058;
@@ -47,6 +50,7 @@ const STREAM_NAME_IN_USE = 10058;
 const NO_PEERS = 10005;
 const NOT_CLUSTERED = 10074;
 const UNAVAILABLE = 503;
+const NOT_FOUND = 404;
 
 /** Everything that a segment needs, in the order in which it must be made. */
 export function describeTopology(names: SegmentNames, options: TopologyOptions): Topology {
@@ -73,7 +77,10 @@ export function describeTopology(names: SegmentNames, options: TopologyOptions):
         max_bytes: options.eventsBytesMax ?? 8 * 1024 ** 3,
         allow_atomic: true,
         duplicate_window: 120_000 * NS,
-        metadata: { [SHARDS_METADATA]: String(options.shards) },
+        metadata: {
+          [SHARDS_METADATA]: String(options.shards),
+          ...(options.shadowOf !== undefined && { [SHADOW_METADATA]: options.shadowOf }),
+        },
         sources: [outboxSource(names, 'fired')],
       },
     },
@@ -178,6 +185,26 @@ export async function diffTopology(
     else all.push({ stream: spec.name, field: '(stream)', wanted: 'present', found: 'absent' });
   }
   return all;
+}
+
+/** What is replayed into the segment, when it is a shadow; undefined when it is none, or does not exist. */
+export async function readShadowOf(door: NatsDoor, names: SegmentNames): Promise<string | undefined> {
+  const info = await streamInfo(door, names.eventsStream, 'LOG_UNAVAILABLE');
+  return (info?.config.metadata as Record<string, string> | undefined)?.[SHADOW_METADATA];
+}
+
+/** Removes every stream and bucket of a segment. What is gone already is left alone. */
+export async function removeTopology(door: NatsDoor, names: SegmentNames): Promise<void> {
+  const own = describeTopology(names, { shards: 1 }).filter(
+    ({ name }) => name !== bucketStream(CONFIG_BUCKET) && name !== bucketStream(MEMBERS_BUCKET),
+  );
+  // Copies before what they are copied from.
+  for (const { name } of [...own].reverse()) {
+    const answer = await callApi(door, `STREAM.DELETE.${name}`, {});
+    if (answer.kind === 'none') throw new StitchworkError('LOG_UNAVAILABLE', `${name}: ${answer.reason}`);
+    if (answer.kind === 'error' && answer.error.code !== NOT_FOUND)
+      throw new StitchworkError('LOG_UNAVAILABLE', `${name}: ${answer.error.description}`);
+  }
 }
 
 /** How many shards the segment was made with; undefined when it does not exist yet. */

@@ -1,5 +1,5 @@
 // What a worker tells of itself: one function an event, low-cardinality labels. The pure core never sees it.
-import type { ActorMessage } from '../contract/actor.ts';
+import type { ActorMessage, Counted } from '../contract/actor.ts';
 
 export interface CommittedBatch {
   /** One atomic batch with checkpoints, or plain writes that go before their checkpoints. */
@@ -29,6 +29,8 @@ export interface SetAside {
 export interface WorkerTelemetry {
   /** A micro-batch is durable; of a plain one, what was stored. */
   committed(batch: CommittedBatch): void;
+  /** What committed decisions did: each of them once, however often it was decided, and never before its commit. */
+  counted(counts: readonly Counted[]): void;
   /** `key` is empty when the store did not tell which record had changed. */
   conflict(record: { key: string; kind: 'shard' | 'data'; commitId: string }): void;
   fenced(shard: number): void;
@@ -52,6 +54,7 @@ export type CommitPhase = 'idle' | 'deciding' | 'committing' | 'committed';
 
 export const silentTelemetry: WorkerTelemetry = {
   committed() {},
+  counted() {},
   conflict() {},
   fenced() {},
   unknownOutcome() {},

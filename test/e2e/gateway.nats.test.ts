@@ -7,6 +7,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createGateway } from '../../gateway/server.ts';
 import { systemClock } from '../../shared/kernel/clock.ts';
 import { systemRandom } from '../../shared/kernel/random.ts';
+import { createAuditLog } from '../../shared/nats/audit-log.ts';
 import { createConfigStore } from '../../shared/nats/config-store.ts';
 import { createEventLogAppender } from '../../shared/nats/event-log-appender.ts';
 import { createEventLogReader } from '../../shared/nats/event-log-reader.ts';
@@ -54,6 +55,7 @@ async function start(eventsBytesMax: number): Promise<void> {
           store: createRecordStore(door, names),
           membership: createMembership(door, names, {}),
           copies: createOutboxCopies(door, names),
+          audit: createAuditLog(door, names),
           replyBoxes: createReplyBoxes(door),
           names,
           shards: SHARDS,

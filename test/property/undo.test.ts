@@ -2,7 +2,9 @@
 // and after, in whatever order the shards are applied; and an event counts once, for the one that its strongest key names.
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import type { Members } from '../../actors/profile/profile.ts';
 import type { CommandReply } from '../../shared/contract/command.ts';
+import { recordKeys } from '../../shared/contract/names.ts';
 import {
   configOf,
   type EventShape,
@@ -20,13 +22,36 @@ type KeyName = (typeof NAMES)[number];
 type Side = 'a' | 'b';
 
 const CONFIG = configOf(
-  `events: [{ name: all, when: 'true' }]
+  `events:
+  - { name: all, when: 'true' }
+  - { name: added, when: 'event.properties.amount > 0.0' }
+  - { name: removed, when: 'event.properties.amount < 0.0 && event.properties.amount > -5.0' }
+  - { name: emptied, when: 'event.properties.amount == -5.0' }
 attributes:
   - { name: n, type: counter, total: true, on: all }
   - { name: recent, type: counter, windows: [1h, 7d], on: all, by: event.properties.amount }
   - { name: last, type: single, on: all, value: event.properties.amount }
   - { name: most, type: counter, total: true, on: all, by: event.properties.amount, merge: max }
   - { name: first, type: single, on: all, value: event.properties.amount, merge: oldest }
+  - { name: different, type: counter, on: all, distinct: event.properties.amount, total: true, windows: [2h] }
+  - { name: least, type: min, on: all, value: event.properties.amount }
+  - { name: greatest, type: max, on: all, value: event.properties.amount, merge: survivor }
+  - { name: mean, type: avg, on: all, value: event.properties.amount }
+  - { name: usual, type: most_frequent, on: all, value: event.properties.amount }
+  - { name: visit, type: session, gap: 4h, entry: event.messageId, aggregate: { visit_events: { count: all } } }
+  - name: cart
+    type: list
+    on: added
+    id: event.properties.amount
+    fields: { said: event.messageId }
+    max: 50
+    remove: [{ on: removed, id: 0.0 - event.properties.amount }]
+    clear: [{ on: emptied }]
+    aggregate: { cart_sum: { sum: item.said.size() } }
+audiences:
+  - { name: busy, when: 'profile.n >= 4.0' }
+  - { name: with_cart, when: 'profile.cart.items.size() > 0' }
+  - { name: on_visit, when: profile.visit.active }
 `,
   '{ keys: [{ name: person, kind: person }, { name: contact, limit: 90 }, { name: device, kind: device }] }',
 );
@@ -182,7 +207,19 @@ function alone(one: Side, sent: Telling['sent'], nowMs: number) {
   for (const { shape, side: owner } of sent) {
     if (owner === one) fold.send({ ...shape, keys: { person: one } }, nowMs);
   }
-  return fold.view('person', one, nowMs).attributes;
+  fold.ringUntil(nowMs);
+  return fold.view('person', one, nowMs);
+}
+
+/** Members of each audience as the shards have counted them. */
+function sizes(fold: ProfileFold): Readonly<Record<string, number>> {
+  const counts: Record<string, number> = {};
+  for (let shard = 0; shard < 8; shard++) {
+    const members = fold.records.get(recordKeys.members(shard)) as Members | undefined;
+    for (const [name, [count]] of Object.entries(members?.audiences ?? {}))
+      counts[name] = (counts[name] ?? 0) + count;
+  }
+  return Object.fromEntries(Object.entries(counts).filter(([, count]) => count !== 0));
 }
 
 describe('a split', () => {
@@ -190,12 +227,19 @@ describe('a split', () => {
     fc.assert(
       fc.property(story, (told) => {
         const { fold, sent, nowMs } = tell(told);
+        fold.ringUntil(nowMs);
+        const members: Record<string, number> = {};
         for (const one of ['a', 'b'] as const) {
           const held = fold.holder('person', KEYS_OF[one].person)!;
           expect(keyTexts(held)).toEqual(NAMES.map((name) => `${name}:${KEYS_OF[one][name]}`).sort());
-          expect(fold.view('person', KEYS_OF[one].person, nowMs).attributes).toEqual(alone(one, sent, nowMs));
+          const { attributes, audiences } = fold.view('person', KEYS_OF[one].person, nowMs);
+          const expected = alone(one, sent, nowMs);
+          expect(attributes).toEqual(expected.attributes);
+          expect([...audiences].sort()).toEqual([...expected.audiences].sort());
+          for (const name of audiences) members[name] = (members[name] ?? 0) + 1;
           expect(held.rebuilding).toBeUndefined();
         }
+        expect(sizes(fold)).toEqual(members);
         expect(fold.profiles()).toHaveLength(2);
         expect(fold.contradictions()).toEqual([]);
       }),
@@ -226,9 +270,9 @@ describe('a split', () => {
         telling.events(later.map((step) => ({ ...step, sides: onlyOne(step) })));
         fold.applyAll();
         const now = telling.nowMs;
-        expect(fold.view('person', 'pa', now).attributes).toEqual(alone('a', telling.sent, now));
+        expect(fold.view('person', 'pa', now).attributes).toEqual(alone('a', telling.sent, now).attributes);
         if (telling.sent.some((event) => event.side === 'b'))
-          expect(fold.view('device', 'db', now).attributes).toEqual(alone('b', telling.sent, now));
+          expect(fold.view('device', 'db', now).attributes).toEqual(alone('b', telling.sent, now).attributes);
         expect(keyTexts(fold.resolve('one')!)).toEqual(['device:db']);
       }),
       RUNS,

@@ -12,6 +12,7 @@ import { parseSegmentConfig } from '../../shared/contract/config/parse.ts';
 import type { SegmentConfig } from '../../shared/contract/config/segment-config.ts';
 import { systemClock } from '../../shared/kernel/clock.ts';
 import { systemRandom } from '../../shared/kernel/random.ts';
+import { createAuditLog } from '../../shared/nats/audit-log.ts';
 import { createConfigStore } from '../../shared/nats/config-store.ts';
 import { createMembership } from '../../shared/nats/membership.ts';
 import { createOutboxCopies } from '../../shared/nats/outbox-copies.ts';
@@ -56,6 +57,7 @@ beforeEach(async () => {
           store: rig.store,
           membership: createMembership(rig.door, rig.names),
           copies: createOutboxCopies(rig.door, rig.names),
+          audit: createAuditLog(rig.door, rig.names),
           replyBoxes: createReplyBoxes(rig.door),
           names: rig.names,
           shards: RIG_SHARDS,

@@ -13,6 +13,8 @@ export interface Note {
   readonly throws?: 'parse' | 'decide' | 'encode';
   /** Bytes that the touched records grow by. */
   readonly grow?: number;
+  /** What is counted. */
+  readonly count?: string;
   /** Outbox messages. */
   readonly send?: number;
   /** Bytes of each of them. */
@@ -103,6 +105,7 @@ function decide({ shard, sequence }: ActorMessage, note: Note, view: RecordView)
     guards: note.relyOn === undefined ? [] : [keyOf(note.relyOn)],
     outbox,
     alarms: [],
+    ...(note.count !== undefined && { counts: [{ kind: note.count, reason: 'none' }] }),
     ...(note.stampable && states.length === 1 && states[0] && { stampable: true as const }),
   };
 }

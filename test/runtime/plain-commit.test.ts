@@ -208,3 +208,53 @@ describe('the checkpoints behind plain commits', () => {
     expect(store.shard(0)?.seq).toBe(2);
   });
 });
+
+describe('what decisions are counted as', () => {
+  const counted = () =>
+    recording.told
+      .filter(({ name }) => name === 'counted')
+      .flatMap(({ detail }) => (detail as { kind: string }[]).map(({ kind }) => kind));
+  const conflictOnce = () =>
+    store.next.push((_writes, applyNow) => {
+      store.put(keyOf('a'), { seen: [77], bytes: 0 });
+      return applyNow();
+    });
+
+  beforeEach(() => {
+    for (const name of ['a', 'b']) store.put(keyOf(name), { seen: [], bytes: 0 });
+  });
+
+  it('is told once a commit, of a batch that was decided again too', async () => {
+    conflictOnce();
+    await apply(touch('a', { send: 1, count: 'x' }), touch('b', { send: 1, count: 'y' }));
+    expect(countOf(recording.told, 'conflict')).toBe(1);
+    expect(counted()).toEqual(['x', 'y']);
+  });
+
+  it('is told when the answer is lost and the batch was stored', async () => {
+    store.next.push((_writes, applyNow) => {
+      applyNow();
+      return { kind: 'unknown', reason: 'lost' };
+    });
+    await apply(touch('a', { send: 1, count: 'x' }));
+    expect(counted()).toEqual(['x']);
+  });
+
+  it('is told once of plain commits, also of what stood behind one that failed', async () => {
+    conflictOnce();
+    await apply(touch('a', { count: 'x' }), touch('b', { count: 'y' }), touch('b', { shard: 1, count: 'z' }));
+    expect(commits().every((keys) => keys === 'p.a' || keys === 'p.b')).toBe(false);
+    expect(counted().sort()).toEqual(['x', 'y', 'z']);
+    expect(state('b').seen).toEqual([2, 3]);
+  });
+
+  it('is not told of what was not committed', async () => {
+    store.next.push((_writes, applyNow) => {
+      store.putShard(0, { owner: 'other', epoch: 2 });
+      return applyNow();
+    });
+    await apply(touch('a', { send: 1, count: 'x' }));
+    expect(lost).toEqual([0]);
+    expect(counted()).toEqual([]);
+  });
+});

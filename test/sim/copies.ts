@@ -37,6 +37,8 @@ export class SimCopies {
     dead: [],
     timers: [],
   };
+  /** When each audit entry was copied. */
+  readonly auditCopiedAtMs: number[] = [];
 
   constructor(store: SimStore, log: SimLog) {
     this.store = store;
@@ -111,6 +113,7 @@ export class SimCopies {
   #copy(name: CopyName, copy: Copy, message: StoredMessage): void {
     copy.copiedTo = message.sequence;
     this.copied[name].push(message);
+    if (name === 'audit') this.auditCopiedAtMs.push(this.store.world.nowMs);
     if (name !== 'timers') return;
     const shard = Number(message.key.split('.')[1]);
     const source: EventSource = 'timer';

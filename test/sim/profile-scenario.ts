@@ -2,7 +2,7 @@
 // they are comes out only when two keys meet in one event. The account at the end is made from the events alone.
 import { routingKeyFor } from '../../actors/identity/keys.ts';
 import { createProfileActor } from '../../actors/profile/actor.ts';
-import type { Link, Profile, Redirect } from '../../actors/profile/profile.ts';
+import type { Link, Members, Profile, Redirect } from '../../actors/profile/profile.ts';
 import { decodeRecord } from '../../actors/profile/record-codec.ts';
 import { viewProfile } from '../../actors/profile/view.ts';
 import { parseSegmentConfig } from '../../shared/contract/config/parse.ts';
@@ -28,6 +28,10 @@ attributes:
   - { name: views, type: counter, total: true, on: viewed }
   - { name: spent, type: counter, total: true, on: bought, by: event.properties.price }
   - { name: last_item, type: single, on: bought, value: event.properties.item }
+  - { name: items, type: list, on: bought, id: event.properties.item, max: 200 }
+audiences:
+  - { name: viewers, when: 'profile.views >= 3.0' }
+  - { name: spenders, when: 'profile.spent >= 4.0' }
 activations:
   - { name: thanks, payload: { item: '{{ event.properties.item }}' } }
 triggers:
@@ -115,6 +119,7 @@ function judgeProfiles({ store, copies, history }: Outcome): readonly string[] {
   for (const customer of customersOf(events.values())) wrong.push(...judgeCustomer(store, customer, ids));
   const live = store.keys('p.').filter((key) => read(store, key)?.kind === 'profile');
   if (live.length !== ids.size) wrong.push(`${live.length} live profiles for ${ids.size} customers`);
+  wrong.push(...judgeSizes(store, customersOf(events.values())));
   for (const { key } of copies.copied.dead) wrong.push(`dead letter ${key}`);
   const bought = [...events.values()]
     .filter(({ name }) => name === 'bought')
@@ -127,6 +132,29 @@ function judgeProfiles({ store, copies, history }: Outcome): readonly string[] {
   return wrong;
 }
 
+function audiencesOf(views: number, spentCents: number): readonly string[] {
+  return [...(spentCents >= 400 ? ['spenders'] : []), ...(views >= 3 ? ['viewers'] : [])];
+}
+
+/** What the shards have counted, each in its own record, is how many customers there are in each audience. */
+function judgeSizes(store: SimStore, customers: ReadonlySet<Customer>): readonly string[] {
+  const due: Record<string, number> = { spenders: 0, viewers: 0 };
+  for (const { events } of customers) {
+    const views = events.filter(({ name }) => name === 'viewed').length;
+    const bought = events.filter(({ name }) => name === 'bought');
+    const spent = bought.reduce((sum, { properties }) => sum + Math.round(Number(properties.price) * 100), 0);
+    for (const name of audiencesOf(views, spent)) due[name] = due[name]! + 1;
+  }
+  const counted: Record<string, number> = { spenders: 0, viewers: 0 };
+  for (const key of store.keys('a.')) {
+    const members = read(store, key) as unknown as Members;
+    for (const [name, [count]] of Object.entries(members.audiences)) counted[name] = counted[name]! + count;
+  }
+  return Object.keys(due)
+    .filter((name) => due[name] !== counted[name])
+    .map((name) => `audience ${name} counts ${counted[name]}, ${due[name]} customers are in it`);
+}
+
 function judgeCustomer(store: SimStore, { keys, events }: Customer, ids: Set<string>): string[] {
   const found = [...keys].map((key) => profileOf(store, ...(key.split(' ') as [string, string])));
   const [profile] = found;
@@ -135,7 +163,7 @@ function judgeCustomer(store: SimStore, { keys, events }: Customer, ids: Set<str
   }
   const wrong = ids.has(profile.id) ? [`profile ${profile.id} is two customers`] : [];
   ids.add(profile.id);
-  const { attributes } = viewProfile(profile, config, profile.lastEventAtMs);
+  const { attributes, audiences } = viewProfile(profile, config, profile.lastEventAtMs);
   const views = events.filter(({ name }) => name === 'viewed').length;
   const bought = events.filter(({ name }) => name === 'bought');
   const spent = bought.reduce((sum, { properties }) => sum + Math.round(Number(properties.price) * 100), 0);
@@ -144,6 +172,19 @@ function judgeCustomer(store: SimStore, { keys, events }: Customer, ids: Set<str
   if (Math.round(totalOf(attributes.spent) * 100) !== spent) {
     wrong.push(`${profile.id} spent ${JSON.stringify(attributes.spent)}, not ${spent / 100}`);
   }
+  const due = audiencesOf(views, spent);
+  if ([...audiences].sort().join() !== due.join())
+    wrong.push(`${profile.id} is in [${audiences}], not in [${due}]`);
+  const { items } = attributes.items as { items: readonly { id: string }[] };
+  const listed = items.map(({ id }) => id).sort();
+  if (
+    listed.join() !==
+    bought
+      .map(({ messageId }) => messageId)
+      .sort()
+      .join()
+  )
+    wrong.push(`${profile.id} lists [${listed}]`);
   if (bought.length > 0 && !bought.some(({ messageId }) => messageId === attributes.last_item)) {
     wrong.push(`${profile.id} bought ${attributes.last_item} last, which nobody did`);
   }

@@ -10,12 +10,21 @@ import type { Rules } from '../rules.ts';
 import { type CommandDecision, done, livingProfile, refused } from './decide-command.ts';
 import type { CommandInput } from './parse-command.ts';
 
-/** The profile with these keys and nothing counted; until it is filled what it knows sets nothing off. */
-export function countedAnew(profile: Profile, keys: HeldKeys, { id, nowMs }: CommandInput): Profile {
-  const { observed: _, stamps, ...kept } = profile;
+/**
+ * The profile with these keys and nothing counted; until it is filled what it knows sets nothing off. `only`: these attributes
+ * alone, while the others go on.
+ */
+export function countedAnew(
+  profile: Profile,
+  keys: HeldKeys,
+  { id, nowMs }: CommandInput,
+  only?: readonly string[],
+): Profile {
+  const { observed, stamps, ...kept } = profile;
   const rebuilding: Rebuilding = {
     splitId: id,
     profileId: profile.id,
+    ...(only && { attributes: only }),
     sinceMs: profile.createdAtMs,
     keys: joinLists(profile.former, keyLists({ keys }), Number.MAX_SAFE_INTEGER) ?? {},
     after: {},
@@ -24,11 +33,19 @@ export function countedAnew(profile: Profile, keys: HeldKeys, { id, nowMs }: Com
   return {
     ...kept,
     keys,
-    attributes: {},
+    attributes: only ? without(profile.attributes, only) : {},
     updatedAtMs: Math.max(profile.updatedAtMs, nowMs),
     rebuilding: [rebuilding],
     ...(stamps && { stamps }),
+    ...(only && observed && { observed }),
   };
+}
+
+function without<T>(
+  record: Readonly<Record<string, T>>,
+  names: readonly string[],
+): Readonly<Record<string, T>> {
+  return Object.fromEntries(Object.entries(record).filter(([name]) => !names.includes(name)));
 }
 
 /** The first half of a rebuild. What has fired stays fired. */
@@ -45,7 +62,7 @@ export function beginRebuild(
   if (profile.rebuilding?.some(({ splitId }) => splitId === input.id)) return done(input, [profile.id]);
   if (profile.rebuilding)
     return refused(input, 'being_rebuilt', `profile ${profile.id} is being counted anew already`);
-  const emptied = countedAnew(profile, profile.keys, input);
+  const emptied = countedAnew(profile, profile.keys, input, command.attributes);
   draft.put(recordKeys.profile(profile.id), withExpiry(emptied, rules.config, draft));
   return done(input, [profile.id]);
 }

@@ -42,7 +42,11 @@ function isCommand(command: Readonly<Record<string, unknown>>): boolean {
         (command.reason === 'split' || command.reason === 'removed')
       );
     case 'rebuild':
-      return isId(command.profileId);
+      return (
+        isId(command.profileId) &&
+        (command.attributes === undefined ||
+          (Array.isArray(command.attributes) && command.attributes.every((name) => typeof name === 'string')))
+      );
     case 'split_fill':
       return (
         isId(command.splitId) &&

@@ -2,6 +2,7 @@
 import type { Scenario } from '../scenario.ts';
 import { apply, applyNew, applyTwo } from './apply.ts';
 import { ceiling } from './ceiling.ts';
+import { definitions } from './definitions.ts';
 import { httpBatch, httpSingle } from './http-ingest.ts';
 import { read, waitCommit } from './http-latency.ts';
 import { identity } from './identity.ts';
@@ -20,6 +21,7 @@ export const SCENARIOS: readonly Scenario[] = [
   waitCommit,
   read,
   identity,
+  definitions,
   takeover,
   serverRestart,
   million,

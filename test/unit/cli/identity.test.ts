@@ -24,7 +24,9 @@ it('prints a line an event, and the profiles at the end', async () => {
   const { code, out } = await runCommand(['identity', 'simulate', events, '--config', CONFIG]);
   expect(code).toBe(0);
   expect(out).toMatch(/1 {2}v \(a\) -> …\w+: profile added; key attached customer_id:c1/);
-  expect(out).toMatch(/2 {2}v \(b\) -> …\w+: .*link refused cookie:k1 \(limit: limit of 1 customer_id/);
+  expect(out).toMatch(
+    /2 {2}v \(b\) -> …\w+: .*link refused cookie:k1 held by …\w+ \(limit: limit of 1 customer_id/,
+  );
   expect(out).toMatch(/2 profiles\n.*customer_id:c2\n|2 profiles\n.*customer_id:c1/);
 });
 

@@ -7,6 +7,7 @@ import { encodeShardRecord, type ShardRecord, UNCLAIMED } from '../../../shared/
 import { systemClock } from '../../../shared/kernel/clock.ts';
 import { StitchworkError } from '../../../shared/kernel/errors.ts';
 import { memoryConfigStore } from '../../support/memory-config-store.ts';
+import { fakeAudit } from './support/fake-audit.ts';
 import {
   fakeAppender,
   fakeCopies,
@@ -30,6 +31,7 @@ function makeSegment() {
     store: fakeStore(),
     membership: fakeMembership(),
     copies: fakeCopies(),
+    audit: fakeAudit(),
     replyBoxes: fakeReplyBoxes(),
     names: segmentNames('shop'),
     shards: 3,

@@ -47,12 +47,20 @@ describe('worker metrics', () => {
       messages: 10,
       applied: [logMessage(400), logMessage(20_000)],
     });
+    telemetry.counted([
+      { kind: 'link_refused', reason: 'limit' },
+      { kind: 'profile_added', reason: 'none' },
+      { kind: 'link_refused', reason: 'limit' },
+    ]);
+    telemetry.counted([{ kind: 'profile_added', reason: 'none' }]);
     telemetry.conflict({ key: 'k.email.secret', kind: 'data', commitId: 'c1' });
     telemetry.deadLettered({ ...LETTER, payload: Buffer.from('x') });
     telemetry.residents({ count: 4, bytes: 400, evicted: 1 });
     const text = await registry.metrics();
     for (const line of [
       'stitchwork_worker_messages_total{segment="shop"} 10',
+      'stitchwork_identity_facts_total{segment="shop",kind="link_refused",reason="limit"} 2',
+      'stitchwork_identity_facts_total{segment="shop",kind="profile_added",reason="none"} 2',
       'stitchwork_worker_conflicts_total{segment="shop",kind="link"} 1',
       'stitchwork_worker_dead_letters_total{segment="shop",code="POISON_MESSAGE"} 1',
       'stitchwork_worker_resident_records{segment="shop"} 4',

@@ -12,6 +12,7 @@ import { segmentNames } from '../../../../shared/contract/names.ts';
 import { type Clock, systemClock } from '../../../../shared/kernel/clock.ts';
 import { seededRandom } from '../../../../shared/kernel/random.ts';
 import { memoryConfigStore } from '../../../support/memory-config-store.ts';
+import { fakeAudit } from './fake-audit.ts';
 import {
   fakeAppender,
   fakeCopies,
@@ -56,6 +57,7 @@ export function makeSegment(name = 'shop', config: SegmentConfig = testConfig())
     store: fakeStore(),
     membership: fakeMembership(),
     copies: fakeCopies(),
+    audit: fakeAudit(),
     replyBoxes: fakeReplyBoxes(),
     names: segmentNames(name),
     shards: 8,
