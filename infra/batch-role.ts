@@ -15,8 +15,9 @@ import { createPresence } from '../shared/nats/presence.ts';
 import { createRecordStore } from '../shared/nats/record-store.ts';
 import type { EventHistory } from '../shared/ports/event-history.ts';
 import type { RoleSettings } from '../shared/settings.ts';
-import { createArchiveMetrics, createArchiveTelemetry } from './archive-telemetry.ts';
+import { type ArchiveMetrics, createArchiveMetrics, createArchiveTelemetry } from './archive-telemetry.ts';
 import { type Belongings, owning } from './belongings.ts';
+import type { DeployedSegment } from './deploy.ts';
 import { openSegments, processId, type RoleDeps, serveAlone } from './open-segments.ts';
 import type { RunningRole } from './role.ts';
 
@@ -44,28 +45,8 @@ export function runBatch(
     if (!duck) return { id, url: undefined, segments: [], failed, stop };
     const { door, segments } = await openSegments(settings, deps, 'batch', belongings);
     const metrics = createArchiveMetrics(deps.registry);
-    for (const { names, shards } of segments) {
-      const root = archiveFolder(settings.dataDir, names.segment);
-      const log = deps.log.child({ segment: names.segment });
-      const archiver = new Archiver(
-        {
-          store: createRecordStore(door, names),
-          presence: createPresence(door, names),
-          storage: createLocalFolder(root),
-          log: createEventLogReader(door, names, shards),
-          scan: createLogScan(door, names),
-          clock: systemClock,
-          random: systemRandom,
-          duck: async () => duck,
-          telemetry: createArchiveTelemetry(metrics, names.segment, log, systemClock),
-          owner: id,
-          scratch: join(root, UNFINISHED_FOLDER, id),
-        },
-        {
-          flushMs: settings.archiveFlushMs,
-          pollMs: Math.min(ARCHIVER_DEFAULTS.pollMs, settings.archiveFlushMs),
-        },
-      );
+    for (const segment of segments) {
+      const archiver = segmentArchiver({ settings, deps, door, duck, metrics, id }, segment);
       archiver.start();
       belongings.own(() => archiver.stop());
     }
@@ -73,6 +54,40 @@ export function runBatch(
     deps.log.info({ id, url, segments: segments.map((s) => s.names.segment) }, 'batch ready');
     return { id, url, segments: segments.map(({ names }) => names.segment), failed, stop };
   });
+}
+
+interface ArchiverParts {
+  readonly settings: RoleSettings;
+  readonly deps: RoleDeps;
+  readonly door: NatsDoor;
+  readonly duck: Duck;
+  readonly metrics: ArchiveMetrics;
+  readonly id: string;
+}
+
+function segmentArchiver(parts: ArchiverParts, { names, shards }: DeployedSegment): Archiver {
+  const { settings, deps, door, duck, metrics, id } = parts;
+  const root = archiveFolder(settings.dataDir, names.segment);
+  const log = deps.log.child({ segment: names.segment });
+  return new Archiver(
+    {
+      store: createRecordStore(door, names),
+      presence: createPresence(door, names),
+      storage: createLocalFolder(root),
+      log: createEventLogReader(door, names, shards),
+      scan: createLogScan(door, names),
+      clock: systemClock,
+      random: systemRandom,
+      duck: async () => duck,
+      telemetry: createArchiveTelemetry(metrics, names.segment, log, systemClock),
+      owner: id,
+      scratch: join(root, UNFINISHED_FOLDER, id),
+    },
+    {
+      flushMs: settings.archiveFlushMs,
+      pollMs: Math.min(ARCHIVER_DEFAULTS.pollMs, settings.archiveFlushMs),
+    },
+  );
 }
 
 /** Archive and log of a segment as one list, for whoever reads all of it. `duck` is opened when it is first needed. */
