@@ -1,6 +1,7 @@
 // Keeps what grows within bounds and the server's copies running: restarts copies that stand still, purges the outbox
-// up to what every copy has, and the log up to what every shard has applied. It removes nothing that is still needed:
-// a stalled copy or a stopped worker delays removal. Every action is idempotent, so that two at once do no harm.
+// up to what every copy has, and the log up to what every shard has applied and the archive, if there is one, has. It removes
+// nothing that is still needed: a stalled copy, a stopped worker or archiver delays removal. Every action is idempotent, so that two at once do no harm.
+import { decodeArchiveRecord } from '../shared/contract/archive-record.ts';
 import {
   type CopiesRecord,
   decodeCopiesRecord,
@@ -150,9 +151,9 @@ export class Housekeeper {
     const state = await log.state();
     const share = state.bytesMax > 0 ? state.bytes / state.bytesMax : 0;
     telemetry.logUsage(share);
-    const applied = await this.#appliedByAll(state);
-    const old = await lastBefore(log, state.firstSequence, applied, nowMs - this.#options.retentionMs);
-    const upTo = Math.max(old, share > LOG_HIGH_SHARE ? Math.min(applied, makeRoom(state, share)) : 0);
+    const free = Math.min(await this.#appliedByAll(state), await this.#archived(state));
+    const old = await lastBefore(log, state.firstSequence, free, nowMs - this.#options.retentionMs);
+    const upTo = Math.max(old, share > LOG_HIGH_SHARE ? Math.min(free, makeRoom(state, share)) : 0);
     if (upTo < state.firstSequence) return;
     const stored = (await store.read([recordKeys.purge], 'leader')).get(recordKeys.purge);
     const before = stored?.value ? decodePurgeRecord(stored.value).purgedTo : 0;
@@ -174,6 +175,14 @@ export class Housekeeper {
       lowest = Math.min(lowest, record?.streamCreated === state.createdAt ? record.seq : 0);
     }
     return lowest;
+  }
+
+  /** How far the archive of this log has come; all of the log when the segment has no archive. */
+  async #archived(state: LogState): Promise<number> {
+    const stored = (await this.#deps.store.read([recordKeys.archive], 'leader')).get(recordKeys.archive);
+    if (!stored?.value) return state.lastSequence;
+    const { logId, position } = decodeArchiveRecord(stored.value);
+    return logId === state.createdAt ? position : 0;
   }
 
   async #put(key: string, value: Uint8Array, expect: number): Promise<void> {

@@ -16,7 +16,11 @@ export function registerBuildInfo(registry: Registry): void {
 }
 
 /** Follows a role's connection; several roles of a process share the metrics. */
-export function watchConnection(registry: Registry, role: 'gateway' | 'worker', door: NatsDoor): void {
+export function watchConnection(
+  registry: Registry,
+  role: 'gateway' | 'worker' | 'batch',
+  door: NatsDoor,
+): void {
   const connected = sharedGauge(registry);
   const reconnects = sharedCounter(registry);
   connected.set({ role }, door.connected ? 1 : 0);

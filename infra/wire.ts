@@ -1,10 +1,9 @@
 // The composition root: roles made of ports and their implementations. Nothing else constructs them.
 //
 //   gateway: HTTP -> event log; reads profiles        worker: event log -> atomic commits; keeps house
-//   dev:     both in one process, with a nats-server child and its data in a folder
+//   batch:   event log -> archive (batch-role.ts)     dev:    all in one process, with a nats-server child
 import { randomBytes } from 'node:crypto';
 import type { AddressInfo } from 'node:net';
-import { hostname } from 'node:os';
 import { resolve as resolvePath } from 'node:path';
 import { collectDefaultMetrics, Registry } from 'prom-client';
 import { createWorker, type Worker } from '../actors/runtime/worker.ts';
@@ -12,9 +11,9 @@ import type { GatewaySegment } from '../gateway/deps.ts';
 import { createGateway } from '../gateway/server.ts';
 import { systemClock } from '../shared/kernel/clock.ts';
 import { StitchworkError } from '../shared/kernel/errors.ts';
-import { randomToken, systemRandom } from '../shared/kernel/random.ts';
+import { systemRandom } from '../shared/kernel/random.ts';
 import { createAuditLog } from '../shared/nats/audit-log.ts';
-import { connectNats, type NatsDoor } from '../shared/nats/connect.ts';
+import type { NatsDoor } from '../shared/nats/connect.ts';
 import { createEventLogAppender } from '../shared/nats/event-log-appender.ts';
 import { createEventLogReader } from '../shared/nats/event-log-reader.ts';
 import { createMembership } from '../shared/nats/membership.ts';
@@ -25,8 +24,10 @@ import { createReplies, createReplyBoxes } from '../shared/nats/replies.ts';
 import { withSnapshotRows } from '../shared/nats/snapshots.ts';
 import type { Membership, WorkerActivity } from '../shared/ports/membership.ts';
 import type { RoleSettings } from '../shared/settings.ts';
-import { DEFAULT_NATS_URL, DEFAULT_PORT } from '../shared/settings.ts';
-import { actorOf, type DeployedSegment, deploySegment, type SegmentRequest } from './deploy.ts';
+import { DEFAULT_PORT } from '../shared/settings.ts';
+import { runBatch } from './batch-role.ts';
+import { type Belongings, owning } from './belongings.ts';
+import { actorOf, type DeployedSegment } from './deploy.ts';
 import { Housekeeper } from './housekeeper.ts';
 import {
   createHousekeeperMetrics,
@@ -37,24 +38,18 @@ import type { Log } from './log.ts';
 import { endOrphan, forgetServer, noteServer } from './nats-orphan.ts';
 import { resolveNatsServer } from './nats-server/resolve.ts';
 import { startNatsServer } from './nats-server/start.ts';
-import { registerBuildInfo, watchConnection } from './process-metrics.ts';
+import { openSegments, processId, type RoleDeps, serveAlone } from './open-segments.ts';
+import { registerBuildInfo } from './process-metrics.ts';
 import type { RunningRole } from './role.ts';
-import { loadSegmentFiles } from './segment-files.ts';
 import { withTestSeams } from './test-seams.ts';
 import { createIngestTracing, withTracing } from './tracing.ts';
 import { ActivityMeter } from './worker-activity.ts';
-import { serveWorkerHttp } from './worker-http.ts';
 import {
   createWorkerMetrics,
   createWorkerTelemetry,
   type SegmentReport,
   type WorkerMetrics,
 } from './worker-telemetry.ts';
-
-export interface RoleDeps {
-  readonly log: Log;
-  readonly registry: Registry;
-}
 
 export interface RunningGateway extends RunningRole {
   readonly url: string;
@@ -77,38 +72,6 @@ export interface RunningDev extends RunningRole {
 }
 
 const KEY_BYTES = 18;
-
-/** Things to give back, in reverse order of taking; each is tried even when one fails. */
-class Belongings {
-  readonly #closers: (() => unknown)[] = [];
-
-  own(close: () => unknown): void {
-    this.#closers.push(close);
-  }
-
-  async close(): Promise<void> {
-    const errors: unknown[] = [];
-    for (const close of this.#closers.splice(0).reverse()) {
-      try {
-        await close();
-      } catch (error) {
-        errors.push(error);
-      }
-    }
-    if (errors.length > 0) throw errors[0];
-  }
-}
-
-/** Runs `start`; when it throws, gives back what it had taken. */
-async function owning<T>(start: (belongings: Belongings) => Promise<T>): Promise<T> {
-  const belongings = new Belongings();
-  try {
-    return await start(belongings);
-  } catch (error) {
-    await belongings.close().catch(() => {});
-    throw error;
-  }
-}
 
 /** A registry with the metrics of the process itself. */
 export function createRegistry(): Registry {
@@ -151,7 +114,7 @@ export function runGateway(settings: RoleSettings, deps: RoleDeps): Promise<Runn
 export function runWorker(settings: RoleSettings, deps: RoleDeps): Promise<RunningWorker> {
   return owning(async (belongings) => {
     const { door, segments } = await openSegments(settings, deps, 'worker', belongings);
-    const id = workerId();
+    const id = processId();
     const workers: { readonly segment: string; readonly worker: Worker }[] = [];
     const reports = (): readonly SegmentReport[] =>
       workers.map(({ segment, worker }) => ({ segment, report: worker.report() }));
@@ -184,6 +147,8 @@ export function runDev(settings: RoleSettings, deps: RoleDeps): Promise<RunningD
     const role: RoleSettings = { ...settings, natsUrl: nats.url, adminKeys, writeKeys };
     const worker = await runWorker({ ...role, port: undefined }, deps);
     belongings.own(() => worker.stop());
+    const batch = await runBatch({ ...role, port: undefined }, deps, { duckMayBeMissing: true });
+    belongings.own(() => batch.stop());
     const gateway = await runGateway(role, deps);
     belongings.own(() => gateway.stop());
     return {
@@ -223,39 +188,6 @@ async function natsForDev(
       : new StitchworkError('LOG_UNAVAILABLE', `nats-server ended with ${code}`),
   );
   return { url: server.url, failed };
-}
-
-interface Opened {
-  readonly door: NatsDoor;
-  readonly segments: readonly DeployedSegment[];
-}
-
-async function openSegments(
-  settings: RoleSettings,
-  { log, registry }: RoleDeps,
-  role: 'gateway' | 'worker',
-  belongings: Belongings,
-): Promise<Opened> {
-  const requests: SegmentRequest[] = [
-    ...(await loadSegmentFiles(settings.configFiles)).map((source) => ({ kind: 'file', source }) as const),
-    ...settings.segments.map((segment) => ({ kind: 'stored', segment }) as const),
-  ];
-  if (requests.length === 0) {
-    throw new StitchworkError(
-      'INVALID_SETTINGS',
-      'nothing to run: give --config FILE, or --segment NAME of a deployed config',
-    );
-  }
-  const door = await connectNats({ url: settings.natsUrl ?? DEFAULT_NATS_URL, name: `stitchwork ${role}` });
-  belongings.own(() => door.close());
-  watchConnection(registry, role, door);
-  const segments: DeployedSegment[] = [];
-  for (const request of requests) {
-    const segment = await deploySegment(door, request, settings.topology, log);
-    belongings.own(() => segment.close());
-    segments.push(segment);
-  }
-  return { door, segments };
 }
 
 function gatewaySegment(door: NatsDoor, segment: DeployedSegment): GatewaySegment {
@@ -341,32 +273,6 @@ function withActivity(membership: Membership, read: () => WorkerActivity): Membe
     join: (id, report) =>
       membership.join(id, (detailed) => (detailed ? { ...report(), activity: read() } : report())),
   };
-}
-
-/** A worker has no HTTP of its own unless a port is asked for. */
-async function serveAlone(
-  settings: RoleSettings,
-  deps: RoleDeps,
-  door: NatsDoor,
-  belongings: Belongings,
-): Promise<string | undefined> {
-  if (settings.port === undefined) return undefined;
-  const http = await serveWorkerHttp({
-    host: settings.host,
-    port: settings.port,
-    registry: deps.registry,
-    ready: () => door.connected,
-  });
-  belongings.own(() => http.close());
-  return http.url;
-}
-
-/** Unique per process start, and a single subject token. */
-function workerId(): string {
-  const host = hostname()
-    .replace(/[^A-Za-z0-9-]/g, '-')
-    .slice(0, 40);
-  return `${host}-${process.pid}-${randomToken(systemRandom, 6)}`;
 }
 
 function newKey(kind: 'admin' | 'write'): string {

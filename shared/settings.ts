@@ -21,6 +21,7 @@ export interface RoleFlags {
   readonly eventsMaxBytes?: string;
   readonly activationsAge?: string;
   readonly eventsRetention?: string;
+  readonly archiveFlush?: string;
 }
 
 export interface TopologySettings {
@@ -46,6 +47,8 @@ export interface RoleSettings {
   readonly topology: TopologySettings;
   /** Applied events are kept this long while the log has room. */
   readonly eventsRetentionMs: number;
+  /** An event waits about so long for the archive. */
+  readonly archiveFlushMs: number;
   /** Hooks of the crash tests; off unless asked for. */
   readonly testPhaseFile: string | undefined;
   readonly testCrashAt: { readonly phase: string; readonly count: number } | undefined;
@@ -104,6 +107,11 @@ export function parseRoleSettings(flags: RoleFlags, env: Env): RoleSettings {
     eventsRetentionMs: durationOf(
       '--events-retention',
       flags.eventsRetention ?? present(env.STITCHWORK_EVENTS_RETENTION) ?? '7d',
+      problems,
+    ),
+    archiveFlushMs: durationOf(
+      '--archive-flush',
+      flags.archiveFlush ?? present(env.STITCHWORK_ARCHIVE_FLUSH) ?? '10s',
       problems,
     ),
     testPhaseFile: present(env.STITCHWORK_TEST_PHASE_FILE),

@@ -155,6 +155,7 @@ describe('imports', () => {
   it('of packages are declared dependencies', () => {
     const manifest = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as {
       dependencies: Record<string, string>;
+      optionalDependencies?: Record<string, string>;
       devDependencies: Record<string, string>;
     };
     const wrong = eachImport(({ file, specifier, target }) => {
@@ -163,7 +164,7 @@ describe('imports', () => {
         .split('/')
         .slice(0, specifier.startsWith('@') ? 2 : 1)
         .join('/');
-      const declared = Object.hasOwn(manifest.dependencies, name);
+      const declared = Object.hasOwn({ ...manifest.dependencies, ...manifest.optionalDependencies }, name);
       const forPeers = file.startsWith(BENCH_PEERS) && Object.hasOwn(manifest.devDependencies, name);
       return declared || forPeers ? undefined : `${file} imports ${specifier}`;
     });

@@ -1,11 +1,52 @@
-// `stitchwork batch load` and `batch list`: snapshot tables from a file, and which runs are in force.
+// `stitchwork batch`: one batch process; below it, commands about what batch processes keep.
 import type { Command } from 'commander';
-import { withExample, withNatsFlags } from './flags.ts';
+import { parseRoleSettings, type RoleFlags } from '../../shared/settings.ts';
+import { addBatchArchive } from './batch-archive.ts';
+import {
+  withArchiveFlags,
+  withExample,
+  withJson,
+  withNatsFlags,
+  withRoleFlags,
+  withSegmentFlags,
+} from './flags.ts';
 import type { Io } from './io.ts';
 import type { LoadFlags } from './load-snapshot.ts';
 
 export function addBatch(program: Command, io: Io): void {
-  const batch = program.command('batch').description('snapshot tables that profiles are joined with');
+  const command = program
+    .command('batch')
+    .description('run a batch process: keeps the archive of the event log as Parquet');
+  command.enablePositionalOptions();
+  withJson(withSegmentFlags(withArchiveFlags(withRoleFlags(command))));
+  withExample(
+    command,
+    'stitchwork batch --config shop.yaml --nats-url nats://10.0.0.5:4222 --data-dir /data --port 9091',
+    'stitchwork batch archive status',
+  );
+  command.action(async (flags: RoleFlags & { json?: boolean }) => {
+    const settings = parseRoleSettings(flags, io.env);
+    const [{ runRoleCommand }, { runBatch }] = await Promise.all([
+      import('./run-role.ts'),
+      import('../batch-role.ts'),
+    ]);
+    await runRoleCommand(
+      'batch',
+      settings,
+      (deps) => runBatch(settings, deps),
+      (role) => {
+        const { id, url, segments } = role;
+        if (flags.json) io.out(JSON.stringify({ id, url, segments, pid: process.pid }));
+        else io.out(`batch ${id} of ${segments.join(', ')}${url ? `, metrics at ${url}/metrics` : ''}`);
+      },
+    );
+  });
+  addBatchArchive(command, io);
+  addLoad(command, io);
+  addList(command, io);
+}
+
+function addLoad(batch: Command, io: Io): void {
   const load = batch
     .command('load')
     .description(
@@ -21,6 +62,9 @@ export function addBatch(program: Command, io: Io): void {
     const { loadSnapshot } = await import('./load-snapshot.ts');
     await loadSnapshot(table, file, flags, io);
   });
+}
+
+function addList(batch: Command, io: Io): void {
   const list = batch.command('list').description('list tables with their runs in force');
   withExample(withNatsFlags(list), 'stitchwork batch list --segment shop');
   list.action(async (flags: LoadFlags) => {

@@ -6,7 +6,7 @@ import { packagePath } from '../package-root.ts';
 import type { RunningDev } from '../wire.ts';
 import { lastDevHandle, writeDevHandle } from './dev-handle.ts';
 import { CommandFailure, EXIT } from './exit.ts';
-import { withExample, withJson, withRoleFlags } from './flags.ts';
+import { withArchiveFlags, withExample, withJson, withRoleFlags } from './flags.ts';
 import type { Io } from './io.ts';
 
 export const DEMO_CONFIG = packagePath('infra/demo/shop.yaml');
@@ -15,7 +15,7 @@ export function addDev(program: Command, io: Io): void {
   const command = program
     .command('dev')
     .description('run everything in one process, with an embedded nats-server and the demo config');
-  withJson(withRoleFlags(command));
+  withJson(withArchiveFlags(withRoleFlags(command)));
   withExample(command, 'stitchwork dev', 'stitchwork dev --config shop.yaml --port 0 --data-dir /tmp/shop');
   command.action(async (flags: RoleFlags & { json?: boolean }) => {
     const given = parseRoleSettings({ logLevel: io.env.STITCHWORK_LOG_LEVEL ?? 'warn', ...flags }, io.env);

@@ -33,6 +33,14 @@ export function withRoleFlags(command: Command): Command {
     );
 }
 
+/** Flags of a role that keeps the archive. */
+export function withArchiveFlags(command: Command): Command {
+  return command.option(
+    '--archive-flush <duration>',
+    'an event waits about so long for the archive (env STITCHWORK_ARCHIVE_FLUSH; default 10s)',
+  );
+}
+
 /** A role that may take its segments from the config store instead of files. */
 export function withSegmentFlags(command: Command): Command {
   return command.addOption(

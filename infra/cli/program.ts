@@ -53,6 +53,8 @@ export function buildProgram(io: Io): Command {
     .description('A real-time customer profile engine on NATS JetStream.')
     .version(packageVersion())
     .exitOverride()
+    // A command and those below it may have flags of the same names.
+    .enablePositionalOptions()
     .showHelpAfterError('(add --help for more)')
     .configureOutput({
       writeOut: (text) => io.out(text.replace(/\n$/, '')),
@@ -64,13 +66,13 @@ export function buildProgram(io: Io): Command {
     addCluster,
     addGateway,
     addWorker,
+    addBatch,
     addStatus,
     addDoctor,
     addTail,
     addProfile,
     addIdentity,
     addAudiences,
-    addBatch,
     addAudit,
     addValidate,
     addDiff,

@@ -3,8 +3,9 @@ import { systemClock } from '../../shared/kernel/clock.ts';
 import { surviveTransportErrors } from '../../shared/nats/connect.ts';
 import type { RoleSettings } from '../../shared/settings.ts';
 import { createLog, type Log } from '../log.ts';
+import type { RoleDeps } from '../open-segments.ts';
 import { type RunningRole, runRole } from '../role.ts';
-import { createRegistry, type RoleDeps } from '../wire.ts';
+import { createRegistry } from '../wire.ts';
 import { CommandFailure } from './exit.ts';
 
 const STOP_DEADLINE_MS = 20_000;

@@ -53,6 +53,8 @@ export function segmentNames(segment: string) {
     },
     /** Core subject on which a worker answers probes. */
     probeSubject: (workerId: string) => `stitchwork.${segment}.probe.${workerId}`,
+    /** Core subject on which a batch process answers while it is there. */
+    presenceSubject: (id: string) => `stitchwork.${segment}.batch.${id}`,
     memberKey: (workerId: string) => `${segment}.worker.${workerId}`,
     memberKeyFilter: `${segment}.worker.*`,
     configKey: `${segment}.current`,
@@ -96,6 +98,8 @@ export const recordKeys = {
   openJobs: 'j.open',
   /** Which target streams the outbox was copied to, and what was purged after copying. */
   copies: 'h.copies',
+  /** Who keeps the archive, and how far it has come: the log is not purged beyond. Written by batch processes. */
+  archive: 'h.archive',
 } as const;
 
 /** Keys inside the snapshot bucket. */

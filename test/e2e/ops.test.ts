@@ -128,7 +128,8 @@ describe('metrics', () => {
     expect(sum('stitchwork_identity_facts_total{segment="shop",kind="key_attached"')).toBe(22);
     expect(sum('stitchwork_gateway_appends_in_flight')).toBe(0);
     expect(sum('stitchwork_gateway_append_waiting_bytes')).toBe(0);
-    expect(sum('stitchwork_nats_connected')).toBe(3);
+    // Gateway, worker and archiver of the dev process, and the second worker.
+    expect(sum('stitchwork_nats_connected')).toBe(4);
     expect(sum('process_cpu_seconds_total')).toBeGreaterThan(0);
   });
 
@@ -207,7 +208,16 @@ describe('the dashboard', () => {
 
   it('has its rows, and every panel an id of its own', () => {
     const rows = dashboard.panels.filter(({ type }) => type === 'row').map(({ title }) => title);
-    expect(rows).toEqual(['Liveness', 'Ingest', 'Apply', 'Identity', 'Commit', 'Copies', 'Processes']);
+    expect(rows).toEqual([
+      'Liveness',
+      'Ingest',
+      'Apply',
+      'Identity',
+      'Commit',
+      'Copies',
+      'Processes',
+      'Archive',
+    ]);
     expect(new Set(dashboard.panels.map(({ id }) => id)).size).toBe(dashboard.panels.length);
   });
 });

@@ -1,7 +1,9 @@
 // The housekeeper over ports in memory: what it removes, what it writes down before, and what it never touches.
 import { beforeEach, describe, expect, it } from 'vitest';
 import { Housekeeper, type HousekeeperOptions, type HousekeeperTelemetry } from '../../infra/housekeeper.ts';
+import { type ArchiveRecord, encodeArchiveRecord, NO_ARCHIVE } from '../../shared/contract/archive-record.ts';
 import { decodeCopiesRecord, decodePurgeRecord } from '../../shared/contract/housekeeping-records.ts';
+import { recordKeys } from '../../shared/contract/names.ts';
 import { StitchworkError } from '../../shared/kernel/errors.ts';
 import type { LogState } from '../../shared/ports/event-log.ts';
 import type { CopyName, CopyState, OutboxCopies } from '../../shared/ports/outbox-copies.ts';
@@ -96,6 +98,10 @@ function fullTo(share: number): void {
     const now = await state();
     return { ...now, bytes: now.messages, bytesMax: Math.round(100 / share) };
   };
+}
+
+function archived(record: Partial<ArchiveRecord>): void {
+  store.put(recordKeys.archive, encodeArchiveRecord({ ...NO_ARCHIVE, ...record }));
 }
 
 describe('copies', () => {
@@ -225,6 +231,26 @@ describe('the log', () => {
     await housekeeper({ retentionMs: 0 }).round();
     expect(copies.asked).toEqual([]);
     expect(toldOf('logUsage')).toEqual([[1]]);
+  });
+
+  it('keeps what is not archived, however old and however full', async () => {
+    applied(100);
+    archived({ logId: 'log-1', position: 30 });
+    fullTo(1);
+    await housekeeper({ retentionMs: 0 }).round();
+    expect(copies.asked).toEqual(['purge log 30, written down 30']);
+    archived({ logId: 'log-1', position: 45 });
+    await housekeeper({ retentionMs: 0 }).round();
+    expect(copies.asked[1]).toBe('purge log 45, written down 45');
+  });
+
+  it('keeps everything while its archive is of another log, or cannot be read', async () => {
+    applied(100);
+    archived({ logId: 'log-0', position: 100 });
+    await housekeeper({ retentionMs: 0 }).round();
+    store.put(recordKeys.archive, Buffer.from('?'));
+    await expect(housekeeper({ retentionMs: 0 }).round()).rejects.toThrow();
+    expect(copies.asked).toEqual([]);
   });
 
   it('is not purged when it could not be written down', async () => {

@@ -68,7 +68,19 @@ describe.each(leaves.map((command) => [pathOf(command).join(' '), command] as co
   },
 );
 
-describe.each(groups.map((command) => [pathOf(command).join(' ') || 'stitchwork', command] as const))(
+/** Runs a role when no command is given. */
+const roles = groups.filter((command) => command.name() === 'batch');
+const bareGroups = groups.filter((command) => !roles.includes(command));
+
+describe.each(roles.map((command) => [pathOf(command).join(' ')] as const))('%s', (name) => {
+  it('is a role as well: has an example, and exits 2 on a command that it does not have', async () => {
+    const help = await runCommand([name, '--help']);
+    expect(help).toMatchObject({ code: 0, out: expect.stringContaining(`$ stitchwork ${name} --config`) });
+    expect((await runCommand([name, 'no-such-command'])).code).toBe(2);
+  });
+});
+
+describe.each(bareGroups.map((command) => [pathOf(command).join(' ') || 'stitchwork', command] as const))(
   '%s',
   (_name, command) => {
     it('without a command tells how it is used, and exits 2', async () => {

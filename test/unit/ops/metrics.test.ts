@@ -3,6 +3,7 @@
 import { pino } from 'pino';
 import { Registry } from 'prom-client';
 import { expect, it } from 'vitest';
+import { createArchiveMetrics, createArchiveTelemetry } from '../../../infra/archive-telemetry.ts';
 import { BulkHistogram } from '../../../infra/bulk-histogram.ts';
 import {
   createHousekeeperMetrics,
@@ -32,6 +33,37 @@ it('what the housekeeper no longer looks at disappears', async () => {
   expect(later).not.toContain('copy="dead"');
   expect(later).not.toContain('stitchwork_event_log_usage_ratio{');
   expect(later).toContain('# HELP stitchwork_event_log_usage_ratio');
+});
+
+it('what an archive holds is told by the process that keeps it', async () => {
+  const registry = new Registry();
+  const log = pino({ level: 'silent' });
+  const telemetry = createArchiveTelemetry(createArchiveMetrics(registry), 'shop', log, systemClock);
+  telemetry.state('keeping');
+  telemetry.committed({ rows: 10, bytes: 700, files: 1, position: 12, durationMs: 500 });
+  telemetry.committed({ rows: 5, bytes: 300, files: 2, position: 17, durationMs: 500 });
+  telemetry.totals({ rows: 15, bytes: 1000, files: 3 });
+  telemetry.lag(4);
+  const keeping = await registry.metrics();
+  for (const line of [
+    'stitchwork_archive_committed_rows_total{segment="shop"} 15',
+    'stitchwork_archive_committed_bytes_total{segment="shop"} 1000',
+    'stitchwork_archive_commit_seconds_total{segment="shop"} 1',
+    'stitchwork_archive_lag_messages{segment="shop"} 4',
+    'stitchwork_archive_rows{segment="shop"} 15',
+    'stitchwork_archive_files{segment="shop"} 3',
+    'stitchwork_archive_keeping{segment="shop"} 1',
+  ])
+    expect(keeping).toContain(line);
+  expect(keeping).toMatch(/stitchwork_archive_last_commit_timestamp_seconds\{segment="shop"\} \d{10}/);
+  telemetry.fenced();
+  telemetry.state('standby');
+  const standby = await registry.metrics();
+  expect(standby).toContain('stitchwork_archive_keeping{segment="shop"} 0');
+  expect(standby).not.toContain('stitchwork_archive_lag_messages{');
+  expect(standby).not.toContain('stitchwork_archive_rows{');
+  telemetry.state('halted');
+  expect(await registry.metrics()).toContain('stitchwork_archive_halted{segment="shop"} 1');
 });
 
 it('a bulk histogram is printed as the library prints its own', async () => {
