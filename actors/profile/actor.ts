@@ -101,6 +101,7 @@ function replyOf(to: string, reply: CommitReply | CommandReply): Reply {
 
 /** Weightiest first: the kind of an audit entry is that of its first fact in this order. */
 const BY_WEIGHT: readonly AuditKind[] = [
+  'config_applied',
   'profile_split',
   'profiles_merged',
   'profile_rebuilt',

@@ -1,5 +1,5 @@
 // Appends a command to the log and waits for its commit, as an event with `wait=commit` does.
-import type { CommandReply, IdentityCommand } from '../../shared/contract/command.ts';
+import { type CommandReply, type IdentityCommand, routedBy } from '../../shared/contract/command.ts';
 import type { LogEnvelope } from '../../shared/contract/event.ts';
 import { shardOf } from '../../shared/contract/routing.ts';
 import { StitchworkError } from '../../shared/kernel/errors.ts';
@@ -32,9 +32,8 @@ export async function sendCommand(
       at: new Date(atMs).toISOString(),
       replyTo: box.subjectOf(0),
     };
-    const routed = command.kind === 'merge' ? command.into : command.profileId;
     const payload = Buffer.from(JSON.stringify(envelope));
-    const shard = shardOf(routed, segment.shards);
+    const shard = shardOf(routedBy(command), segment.shards);
     const outcome = await segment.appender.append([{ shard, source: 'command', payload }]);
     if (outcome.kind === 'full') throw new StitchworkError('LOG_FULL');
     if (outcome.kind === 'overloaded') throw new StitchworkError('OVERLOADED');

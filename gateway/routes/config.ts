@@ -3,7 +3,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { segmentJsonSchema } from '../../shared/contract/config/json-schema.ts';
 import { mapSource } from '../../shared/contract/config/source-map.ts';
-import { StitchworkError } from '../../shared/kernel/errors.ts';
+import { errorText, StitchworkError } from '../../shared/kernel/errors.ts';
 import type { StoredConfig } from '../../shared/ports/config-store.ts';
 import {
   type ChangeAnswer as Answer,
@@ -32,6 +32,7 @@ import {
 } from '../http/config-schemas.ts';
 import { withDeadline } from '../http/deadline.ts';
 import { answers, NoQuery } from '../http/schemas.ts';
+import { sendCommand } from '../identity/send-command.ts';
 import { pickSegment } from '../segments.ts';
 import type { GatewayApp, RouteContext } from './route-context.ts';
 
@@ -222,9 +223,26 @@ async function change(
 ): Promise<Answer> {
   const { clock } = context.deps;
   const answer = await bounded(context, changeConfig(segment, wanted, clock));
-  if (answer.changed) await untilTakenOver(segment, answer.version, clock, TAKE_OVER_MS);
+  if (answer.changed) {
+    await tellApplied(context, segment, answer);
+    await untilTakenOver(segment, answer.version, clock, TAKE_OVER_MS);
+  }
   reply.header('etag', `"${answer.version}"`);
   return answer;
+}
+
+/** Who applied what and why, in the audit log. The history of versions has it too: a failure here is told, and no more. */
+async function tellApplied(
+  { deps: { clock, logger } }: RouteContext,
+  segment: GatewaySegment,
+  { version, by, note, rollbackOf }: Answer,
+): Promise<void> {
+  const command = { kind: 'config_applied', version, note, rollbackOf } as const;
+  try {
+    await sendCommand(segment, command, { id: `config-${version}`, by, atMs: clock.nowMs() }, 0);
+  } catch (error) {
+    logger.warn({ version, reason: errorText(error) }, 'the audit log was not told of a config');
+  }
 }
 
 function sendConfig(

@@ -48,7 +48,33 @@ export interface SplitFillCommand {
   readonly keptFromMs?: number | undefined;
 }
 
-export type IdentityCommand = MergeCommand | SplitBeginCommand | RebuildCommand | SplitFillCommand;
+/** A config has come into force: told in the audit log, and nothing else. */
+export interface ConfigAppliedCommand {
+  readonly kind: 'config_applied';
+  readonly version: number;
+  readonly note: string | null;
+  /** The version whose text it is again. */
+  readonly rollbackOf: number | null;
+}
+
+export type IdentityCommand =
+  | MergeCommand
+  | SplitBeginCommand
+  | RebuildCommand
+  | SplitFillCommand
+  | ConfigAppliedCommand;
+
+/** What decides the shard of a command: the profile that it names first. */
+export function routedBy(command: IdentityCommand): string {
+  switch (command.kind) {
+    case 'merge':
+      return command.into;
+    case 'config_applied':
+      return 'config';
+    default:
+      return command.profileId;
+  }
+}
 
 /** Why a command is refused. */
 export const COMMAND_REFUSALS = [

@@ -33,6 +33,11 @@ export function decideCommand(draft: Draft, input: CommandInput, rules: Rules): 
       return beginSplit(draft, command, input, rules);
     case 'rebuild':
       return beginRebuild(draft, command, input, rules);
+    case 'config_applied': {
+      const { kind, version, note, rollbackOf } = command;
+      const fact = { kind, version, by: input.by, ...(note && { note }), ...(rollbackOf && { rollbackOf }) };
+      return done(input, [], [fact]);
+    }
     case 'split_fill':
       return fillSplit(draft, command, input, rules);
     default:

@@ -47,6 +47,12 @@ function isCommand(command: Readonly<Record<string, unknown>>): boolean {
         (command.attributes === undefined ||
           (Array.isArray(command.attributes) && command.attributes.every((name) => typeof name === 'string')))
       );
+    case 'config_applied':
+      return (
+        isNumber(command.version) &&
+        (command.note === null || typeof command.note === 'string') &&
+        (command.rollbackOf === null || isNumber(command.rollbackOf))
+      );
     case 'split_fill':
       return (
         isId(command.splitId) &&

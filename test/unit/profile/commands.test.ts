@@ -379,3 +379,12 @@ describe('a rebuild', () => {
     );
   });
 });
+
+it('a config that comes into force is told in the audit log, and nothing else', () => {
+  const fold = made();
+  const command = { kind: 'config_applied', version: 3, note: 'longer windows', rollbackOf: null } as const;
+  expect(fold.command(command, 'config-3')).toEqual({ commandId: 'config-3', profileIds: [] });
+  expect(fold.facts()).toEqual([{ kind: 'config_applied', version: 3, by: 'ann', note: 'longer windows' }]);
+  expect(fold.audit()).toMatchObject([{ kind: 'config_applied', messageId: 'config-3' }]);
+  expect(fold.records.size).toBe(0);
+});

@@ -7,7 +7,12 @@ import type { Rebuilding } from '../../../actors/profile/rebuilding.ts';
 import { idsOfLink, linksOfSide, Refold } from '../../../actors/profile/refold.ts';
 import { compileRules } from '../../../actors/profile/rules.ts';
 import type { ActorMessage } from '../../../shared/contract/actor.ts';
-import type { CommandReply, IdentityCommand, SplitFillCommand } from '../../../shared/contract/command.ts';
+import {
+  type CommandReply,
+  type IdentityCommand,
+  routedBy,
+  type SplitFillCommand,
+} from '../../../shared/contract/command.ts';
 import type { LogEnvelope } from '../../../shared/contract/event.ts';
 import { recordKeys } from '../../../shared/contract/names.ts';
 import { shardOf } from '../../../shared/contract/routing.ts';
@@ -28,10 +33,9 @@ export class LogFold extends ProfileFold {
   }
 
   appendCommand(command: IdentityCommand, id: string, nowMs = T0): ActorMessage {
-    const routed = command.kind === 'merge' ? command.into : command.profileId;
     const at = new Date(nowMs).toISOString();
     const envelope = { v: 1, type: 'command', command, id, by: 'ann', at, replyTo: '_INBOX.test' } as const;
-    return this.#append(shardOf(routed, SHARDS), envelope, nowMs);
+    return this.#append(shardOf(routedBy(command), SHARDS), envelope, nowMs);
   }
 
   #append(shard: number, envelope: LogEnvelope, nowMs: number): ActorMessage {
