@@ -204,8 +204,10 @@ describe('a new attribute', () => {
     }
     expect(expected.size).toBeGreaterThan(10);
     for (const [person, values] of expected) {
-      const { out } = await cli('profile', 'get', 'customer_id', `c-${person}`, '--json');
-      expect((JSON.parse(out) as { attributes: object }).attributes, person).toMatchObject(values);
+      const answer = await fetch(`${handle.url}/v1/profiles/customer_id/c-${person}`, {
+        headers: { authorization: `Bearer ${handle.adminKey}` },
+      });
+      expect(((await answer.json()) as { attributes: object }).attributes, person).toMatchObject(values);
     }
   }, 60_000);
 });
