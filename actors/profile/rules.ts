@@ -157,7 +157,9 @@ function eventsByName(config: SegmentConfig): (eventName: string) => readonly Ke
   });
   const anyName = rules.filter(({ eventName }) => eventName === undefined).map(({ rule }) => rule);
   const byName = new Map<string, readonly KeyEventRule[]>();
+/** Expressions that are evaluated when the attribute is looked at. */
   for (const { eventName } of rules) {
+  if (config?.type === 'list') return config.aggregate.flatMap(({ of }) => of ?? []);
     if (eventName === undefined || byName.has(eventName)) continue;
     const possible = rules.filter((other) => other.eventName === undefined || other.eventName === eventName);
     byName.set(

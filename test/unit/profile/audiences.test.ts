@@ -228,3 +228,25 @@ triggers: [{ name: gone, on: { left: on_device }, activate: bye }]
     expect(sizes(f)).toEqual({});
   });
 });
+
+describe('an audience over what a list comes to', () => {
+  it('is left when the clock alone changes it', () => {
+    const f = new ProfileFold(
+      configOf(`events: [{ name: bought, when: 'true' }]
+attributes:
+  - name: items
+    type: list
+    on: bought
+    id: event.properties.item
+    aggregate: { fresh: { count: 'now - timestamp(item.at) < duration("90m")' } }
+audiences: [{ name: fresh_buyer, when: 'profile.fresh > 0' }]
+`),
+    );
+    f.send({ properties: { item: 'x' } });
+    expect(audiencesOf(f)).toEqual(['fresh_buyer']);
+    f.ringUntil(T0 + HOUR);
+    expect(audiencesOf(f)).toEqual(['fresh_buyer']);
+    f.ringUntil(T0 + 2 * HOUR);
+    expect(audiencesOf(f)).toEqual([]);
+  });
+});
