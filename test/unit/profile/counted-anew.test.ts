@@ -1,0 +1,83 @@
+// Splits and rebuilds between beginning and end: commands that come again after a merge, keys that were lost and came back,
+// repeats in another shard, and what is not known yet sets nothing off.
+import { describe, expect, it } from 'vitest';
+import { configOf, DAY, HOUR, MINUTE, T0 } from './harness.ts';
+import { LogFold } from './log-fold.ts';
+
+const STITCHING = `keys:
+    - { name: customer_id, kind: person, limit: 1 }
+    - { name: email, limit: 5 }
+    - { name: device, kind: device, limit: 100 }
+  logout: [Logout]`;
+const CONFIG = configOf(
+  `events:
+  - { name: viewed, when: 'event.name == "Viewed"' }
+  - { name: counted, when: 'event.name == "Counted"' }
+attributes:
+  - { name: n, type: counter, on: viewed, total: true }
+  - { name: other, type: counter, on: viewed, total: true }
+  - { name: many, type: computed, value: 'profile.n >= 3.0' }
+audiences:
+  - { name: three, when: 'profile.n >= 3.0' }
+  - { name: frequent, when: profile.many }
+  - { name: two, when: 'profile.other >= 2.0' }
+activations:
+  - { name: hello, payload: { n: '{{ profile.n }}' } }
+triggers:
+  - { name: hi, on: { entered: three }, once: true, activate: hello }
+  - { name: bye, on: { left: frequent }, activate: hello }
+  - { name: rare, on: counted, when: '!profile.many', activate: hello }
+  - { name: known, on: counted, when: 'profile.other >= 2.0', activate: hello }
+`,
+  STITCHING,
+);
+
+function foldOf(count: number, keys: Readonly<Record<string, string>>): LogFold {
+  const fold = new LogFold(CONFIG);
+  for (let i = 0; i < count; i++) fold.now({ keys });
+  return fold;
+}
+
+const firedBy = (fold: LogFold) => fold.activations().map(({ cause }) => cause.trigger);
+
+describe('a beginning that is sent again after the profile became part of another', () => {
+  /** The other profile survives: it alone has the strongest key. */
+  const foldWithOlder = () => {
+    const fold = foldOf(4, { email: 'e', device: 'd' });
+    fold.now({ keys: { customer_id: 'c' } });
+    return fold;
+  };
+  const become = (fold: LogFold) => fold.now({ keys: { customer_id: 'c', email: 'e' } });
+  const fill = (fold: LogFold, id: string, profileIds: readonly string[]) => {
+    for (const one of fold.fills(id, profileIds)) fold.command(one, `fill-${one.profileId}`);
+  };
+
+  it('names the part of a rebuild that is still to be filled', () => {
+    const fold = foldWithOlder();
+    const { id } = fold.holder('email', 'e')!;
+    const command = { kind: 'rebuild', profileId: id } as const;
+    fold.command(command, 'r1');
+    become(fold);
+    fill(fold, 'r1', fold.command(command, 'r1').profileIds);
+    expect(fold.holder('email', 'e')!.rebuilding).toBeUndefined();
+    expect(fold.view('email', 'e').attributes.n).toBe(6);
+  });
+
+  it('names both sides of a split', () => {
+    const fold = foldWithOlder();
+    const { id } = fold.holder('email', 'e')!;
+    const keys = { device: ['d'] };
+    const command = {
+      kind: 'split_begin',
+      profileId: id,
+      newProfileId: 'new',
+      keys,
+      reason: 'split',
+    } as const;
+    fold.command(command, 's1');
+    become(fold);
+    fill(fold, 's1', fold.command(command, 's1').profileIds);
+    expect(fold.profiles().map(({ rebuilding }) => rebuilding)).toEqual([undefined, undefined]);
+    expect(fold.view('email', 'e').attributes.n).toBe(6);
+  });
+});
