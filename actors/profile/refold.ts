@@ -147,7 +147,10 @@ function beginnings({ profile, rebuilding }: RefoldSide, { config }: Rules): Rea
   const entries = Object.entries(rebuilding.keys).flatMap(([name, values]) =>
     values.map((value): [string, number] => {
       const held = profile.keys[name]?.find((key) => key.value === value);
-      return [recordKeys.link(name, value), (held?.firstSeenMs ?? rebuilding.sinceMs) - marginMs];
+      // One that it lost and got back: what it had it for before counts too.
+      const isBack = profile.former?.[name]?.includes(value) === true;
+      const sinceMs = held && !isBack ? held.firstSeenMs : rebuilding.sinceMs;
+      return [recordKeys.link(name, value), sinceMs - marginMs];
     }),
   );
   return new Map(entries);

@@ -81,3 +81,17 @@ describe('a beginning that is sent again after the profile became part of anothe
     expect(fold.view('email', 'e').attributes.n).toBe(6);
   });
 });
+
+describe('a rebuild', () => {
+  it('counts what a key brought before it was lost and came back', () => {
+    const fold = new LogFold(CONFIG);
+    fold.now({ keys: { customer_id: 'c', device: 'd' } }, T0);
+    for (let i = 0; i < 3; i++) fold.now({ keys: { device: 'd' } }, T0 + MINUTE);
+    fold.now({ name: 'Logout', keys: { customer_id: 'c', device: 'd' } }, T0 + HOUR);
+    fold.now({ keys: { customer_id: 'c', device: 'd' } }, T0 + 80 * DAY);
+    const { id } = fold.holder('customer_id', 'c')!;
+    fold.command({ kind: 'rebuild', profileId: id }, 'r1', T0 + 80 * DAY);
+    for (const one of fold.fills('r1', [id])) fold.command(one, 'fill', T0 + 80 * DAY);
+    expect(fold.view('customer_id', 'c').attributes.n).toBe(5);
+  });
+});
