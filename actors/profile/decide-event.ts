@@ -103,7 +103,10 @@ function stitch(
     hasSeen(profile.seen, event.seenId),
   );
   if (knowing) {
-    // A duplicate changes nothing; what had come to its end before it has.
+    // A duplicate changes nothing; what had come to its end before it has. Its place in the log is noted: it was not
+    // counted before a split.
+    const noted = noteSince(knowing, input.message);
+    if (noted !== knowing) draft.put(recordKeys.profile(knowing.id), noted);
     const ended = facts.filter(({ kind }) => kind === 'profile_expired');
     return { kind: 'done', profileId: undefined, belongsTo: knowing.id, facts: ended };
   }

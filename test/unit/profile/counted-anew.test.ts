@@ -94,4 +94,26 @@ describe('a rebuild', () => {
     for (const one of fold.fills('r1', [id])) fold.command(one, 'fill', T0 + 80 * DAY);
     expect(fold.view('customer_id', 'c').attributes.n).toBe(5);
   });
+
+  it('counts an event once that stands in two shards, of which the first is applied last', () => {
+    let tried = 0;
+    for (let i = 0; i < 20; i++) {
+      const devices = [`x${i}`, `y${i}`];
+      const fold = new LogFold(CONFIG);
+      for (const device of devices) fold.now({ keys: { email: 'e', device } });
+      const { id } = fold.holder('email', 'e')!;
+      const [first, second] = devices.map((device) =>
+        fold.append({ id: 'twice', keys: { email: 'e', device } }),
+      );
+      fold.command({ kind: 'rebuild', profileId: id }, 'r1');
+      // The command went to the shard of one of them, or both went to one.
+      if (!fold.isWaiting(first!) || !fold.isWaiting(second!) || first!.shard === second!.shard) continue;
+      tried += 1;
+      fold.applyTo(second!);
+      fold.applyAll();
+      for (const one of fold.fills('r1', [id])) fold.command(one, 'fill');
+      expect(fold.view('email', 'e').attributes.n).toBe(3);
+    }
+    expect(tried).toBeGreaterThan(0);
+  });
 });
