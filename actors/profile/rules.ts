@@ -22,6 +22,8 @@ import type { CurrentRuns } from './join-batch.ts';
 export interface TriggerRule {
   readonly config: TriggerConfig;
   readonly when: Expression | undefined;
+  /** Attributes that the condition depends on. */
+  readonly attributes: ReadonlySet<string>;
   readonly payload: Template;
 }
 
@@ -79,7 +81,8 @@ export function compileRules(
   const triggers = config.triggers.map((trigger): TriggerRule => {
     const payload = payloads.get(trigger.activate);
     invariant(payload, `trigger ${trigger.name} activates ${trigger.activate}, which is not declared`);
-    return { config: trigger, when: trigger.when === null ? undefined : expressionOf(trigger.when), payload };
+    const when = trigger.when === null ? undefined : expressionOf(trigger.when);
+    return { config: trigger, when, attributes: attributesIn(trigger.when, config), payload };
   });
   return {
     config,
@@ -116,6 +119,13 @@ function triggerSources({ triggers, activations }: SegmentConfig): readonly stri
 /** What expressions name of the profile; undefined when that cannot be told. */
 function namesIn(sources: readonly string[]): ReadonlySet<string> | undefined {
   if (sources.some((source) => usesWhole(source, 'profile'))) return undefined;
+/** Attributes that a condition depends on, through all that is computed. */
+function attributesIn(when: string | null, config: SegmentConfig): ReadonlySet<string> {
+  const owners = ownersOf(config);
+  const names = withSourcesOf(namesIn(when === null ? [] : [when]) ?? new Set(owners.keys()), config);
+  return new Set([...names].flatMap((each) => owners.get(each)?.name ?? []));
+}
+
   return new Set(sources.flatMap((source) => namedFields(source, 'profile')));
 }
 

@@ -117,3 +117,21 @@ describe('a rebuild', () => {
     expect(tried).toBeGreaterThan(0);
   });
 });
+
+describe('what is counted anew', () => {
+  it('sets nothing off until it is known, while the rest goes on', () => {
+    const fold = foldOf(4, { customer_id: 'c' });
+    const { id } = fold.holder('customer_id', 'c')!;
+    const memberships = () => [...fold.view('customer_id', 'c').audiences].sort();
+    expect(firedBy(fold)).toEqual(['hi']);
+    fold.command({ kind: 'rebuild', profileId: id, attributes: ['n'] }, 'r1');
+    const upTo = fold.log.length;
+    fold.now({ keys: { customer_id: 'c' } });
+    fold.now({ name: 'Counted', keys: { customer_id: 'c' } });
+    expect(memberships()).toEqual(['frequent', 'three', 'two']);
+    for (const one of fold.fills('r1', [id], upTo)) fold.command(one, 'fill');
+    expect(fold.view('customer_id', 'c').attributes.n).toBe(5);
+    expect(memberships()).toEqual(['frequent', 'three', 'two']);
+    expect(firedBy(fold)).toEqual(['hi', 'known']);
+  });
+});
