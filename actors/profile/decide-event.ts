@@ -147,9 +147,6 @@ function byTheClock(
   for (const activation of triggered.activations) draft.activation(activation);
   return triggered.profile;
 }
-  for (const activation of triggered.activations) draft.activation(activation);
-  return triggered.profile;
-}
 
 /** A profile that lost keys to the event, looked at again: audiences may speak of keys. */
 function withoutKeys(
@@ -165,6 +162,9 @@ function withoutKeys(
   const looked = evaluateAudiences(underConfig(after, rules), known, nowMs, rules, facts);
   const cause = { id: `${messageId}:after:${after.id}`, nowMs };
   const triggered = runAudienceTriggers(looked.profile, looked.changes, cause, rules, facts);
+  for (const activation of triggered.activations) draft.activation(activation);
+  return triggered.profile;
+}
 
 /** What is to be told of the event's own time. */
 function flag(

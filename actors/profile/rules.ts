@@ -51,6 +51,8 @@ export interface Rules {
   /** By audience. */
   readonly onEntered: ReadonlyMap<string, readonly TriggerRule[]>;
   readonly onLeft: ReadonlyMap<string, readonly TriggerRule[]>;
+  /** Whether a change of audience may set off what fires once. */
+  readonly audiencesMark: boolean;
   /** Values of the profile that triggers and their payloads name; undefined: perhaps any. */
   readonly triggerNames: ReadonlySet<string> | undefined;
   readonly audiences: readonly AudienceRule[];
@@ -96,6 +98,7 @@ export function compileRules(
     triggers: groupBy(triggers, ({ config: { on } }) => ('event' in on ? on.event : null)),
     onEntered: groupBy(triggers, ({ config: { on } }) => ('entered' in on ? on.entered : null)),
     onLeft: groupBy(triggers, ({ config: { on } }) => ('left' in on ? on.left : null)),
+    audiencesMark: config.triggers.some(({ on, once }) => once && !('event' in on)),
     triggerNames: namesIn(triggerSources(config)),
     ...audienceRules(config),
   };
@@ -116,9 +119,6 @@ function triggerSources({ triggers, activations }: SegmentConfig): readonly stri
   return [...triggers.flatMap(({ when }) => when ?? []), ...payloads];
 }
 
-/** What expressions name of the profile; undefined when that cannot be told. */
-function namesIn(sources: readonly string[]): ReadonlySet<string> | undefined {
-  if (sources.some((source) => usesWhole(source, 'profile'))) return undefined;
 /** Attributes that a condition depends on, through all that is computed. */
 function attributesIn(when: string | null, config: SegmentConfig): ReadonlySet<string> {
   const owners = ownersOf(config);
@@ -126,6 +126,9 @@ function attributesIn(when: string | null, config: SegmentConfig): ReadonlySet<s
   return new Set([...names].flatMap((each) => owners.get(each)?.name ?? []));
 }
 
+/** What expressions name of the profile; undefined when that cannot be told. */
+function namesIn(sources: readonly string[]): ReadonlySet<string> | undefined {
+  if (sources.some((source) => usesWhole(source, 'profile'))) return undefined;
   return new Set(sources.flatMap((source) => namedFields(source, 'profile')));
 }
 
@@ -154,7 +157,9 @@ function audienceRules(
   };
 }
 
+/** Expressions that are evaluated when the attribute is looked at. */
 function sourceOf(config: AttributeConfig | undefined): readonly string[] {
+  if (config?.type === 'list') return config.aggregate.flatMap(({ of }) => of ?? []);
   return config?.type === 'computed' ? [config.value] : [];
 }
 
@@ -167,9 +172,7 @@ function eventsByName(config: SegmentConfig): (eventName: string) => readonly Ke
   });
   const anyName = rules.filter(({ eventName }) => eventName === undefined).map(({ rule }) => rule);
   const byName = new Map<string, readonly KeyEventRule[]>();
-/** Expressions that are evaluated when the attribute is looked at. */
   for (const { eventName } of rules) {
-  if (config?.type === 'list') return config.aggregate.flatMap(({ of }) => of ?? []);
     if (eventName === undefined || byName.has(eventName)) continue;
     const possible = rules.filter((other) => other.eventName === undefined || other.eventName === eventName);
     byName.set(

@@ -135,3 +135,24 @@ describe('what is counted anew', () => {
     expect(firedBy(fold)).toEqual(['hi', 'known']);
   });
 });
+
+describe('after a split, what an audience set off once', () => {
+  const split = {
+    kind: 'split_begin',
+    newProfileId: 'new',
+    keys: { email: ['e'] },
+    reason: 'split',
+  } as const;
+
+  it('is not set off again for the side whose own events brought it in', () => {
+    const fold = foldOf(4, { customer_id: 'c' });
+    fold.now({ keys: { customer_id: 'c', email: 'e' } });
+    const { id } = fold.holder('customer_id', 'c')!;
+    fold.split({ ...split, profileId: id }, 's1');
+    expect(fold.holder('customer_id', 'c')!.fired).toHaveProperty('hi');
+    expect(fold.resolve('new')!.fired).toEqual({});
+    for (let i = 0; i < 3; i++) fold.now({ keys: { email: 'e' } });
+    expect(firedBy(fold)).toEqual(['hi', 'hi']);
+    expect(fold.activations().map(({ profileId }) => profileId)).toEqual([id, 'new']);
+  });
+});
