@@ -56,5 +56,7 @@ const FORMS: { readonly [K in AttributeState['kind']]: Check } = {
 export function isAttributeState(value: unknown): value is AttributeState {
   if (!isFields(value)) return false;
   const { kind } = value as { readonly kind?: unknown };
-  return typeof kind === 'string' && kind in FORMS && FORMS[kind as AttributeState['kind']](value);
+  return (
+    typeof kind === 'string' && Object.hasOwn(FORMS, kind) && FORMS[kind as AttributeState['kind']](value)
+  );
 }

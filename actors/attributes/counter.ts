@@ -32,7 +32,10 @@ export const counter: Kind<CounterConfig, CounterState> = {
     };
     return [{ attribute: config.name, on: config.on, run: guarded(config.when, where, run) }];
   },
-  combine: (a, b, { merge }) => (merge === 'max' ? maxOfCounters(a, b) : mergeCounters(a, b)),
+  combine: (a, b, config) => {
+    const [ours, theirs] = [withWindowsOf(a, config), withWindowsOf(b, config)];
+    return config.merge === 'max' ? maxOfCounters(ours, theirs) : mergeCounters(ours, theirs);
+  },
   view: (state, config, nowMs) => {
     const total = state ? totalSum(state) : 0;
     if (config.windows.length === 0) return total;
@@ -105,6 +108,11 @@ export function maxOfCounters(a: CounterState, b: CounterState): CounterState {
     windows[name] = [...both].sort(([x], [y]) => x - y);
   }
   return { kind: 'counter', total: Math.max(a.total, b.total), windows };
+}
+
+/** Of two counters one may have been written under other windows: what it keeps of these is carried over. */
+function withWindowsOf(state: CounterState, { windows }: CounterConfig): CounterState {
+  return { ...state, windows: Object.fromEntries(windows.map((one) => [one.name, bucketsOf(state, one)])) };
 }
 
 /** A window that the config got since the counter was last written starts with what the longest other one knows. */

@@ -8,7 +8,7 @@ import type { Draft } from './draft.ts';
 import type { Need } from './find-profiles.ts';
 import { withExpiry } from './lifecycle.ts';
 import type { Members, Profile, Redirect } from './profile.ts';
-import { isIncomplete } from './rebuilding.ts';
+import { isIncomplete, isUnknown } from './rebuilding.ts';
 import type { AudienceRule, Rules } from './rules.ts';
 import { profileContext } from './view.ts';
 
@@ -34,7 +34,7 @@ const NO_EVENT: Readonly<Record<string, never>> = {};
 
 /**
  * The profile with its memberships as they are at `nowMs`. `before`: the same profile when they were last looked at;
- * undefined: everything is looked at. While a profile is counted anew nothing changes.
+ * undefined: everything is looked at. What is being counted anew changes nothing until it is known.
  */
 export function evaluateAudiences(
   profile: Profile,
@@ -44,7 +44,10 @@ export function evaluateAudiences(
   facts: AuditFact[],
 ): Evaluated {
   if (rules.audiences.length === 0 || isIncomplete(profile)) return { profile, changes: [] };
-  const due = rules.audiences.filter((rule) => before === undefined || mayDiffer(rule, profile, before));
+  const due = rules.audiences.filter(
+    (rule) =>
+      (before === undefined || mayDiffer(rule, profile, before)) && !isUnknown(profile, rule.attributes),
+  );
   const known = before === undefined ? knownOf(profile, rules) : (profile.audiences ?? {});
   if (due.length === 0) return { profile, changes: [] };
   const context = profileContext(profile, rules.config, NO_EVENT, nowMs, rules.audienceNames);

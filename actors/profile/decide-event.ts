@@ -19,6 +19,7 @@ import type { Rules } from './rules.ts';
 import { hasSeen } from './seen.ts';
 import { isStamped } from './stamps.ts';
 import { runAudienceTriggers, runTriggers } from './triggers.ts';
+import { underConfig } from './under-config.ts';
 
 export interface EventInput {
   readonly message: ActorMessage;
@@ -102,7 +103,10 @@ function stitch(
     hasSeen(profile.seen, event.seenId),
   );
   if (knowing) {
-    // A duplicate changes nothing; what had come to its end before it has.
+    // A duplicate changes nothing; what had come to its end before it has. Its place in the log is noted: it was not
+    // counted before a split.
+    const noted = noteSince(knowing, input.message);
+    if (noted !== knowing) draft.put(recordKeys.profile(knowing.id), noted);
     const ended = facts.filter(({ kind }) => kind === 'profile_expired');
     return { kind: 'done', profileId: undefined, belongsTo: knowing.id, facts: ended };
   }
@@ -118,8 +122,12 @@ function stitch(
   if (enriched.kind === 'need') return enriched;
   const stitched = enriched.profile;
   const triggered = react(draft, stitched, holders, input, rules, facts);
-  const profile = afterLogout(draft, triggered, candidates, event, rules, facts);
-  if (profile === undefined) return { kind: 'need', keys: unreadLinks(candidates) };
+  const left = afterLogout(draft, triggered, candidates, event, rules, facts);
+  if (left === undefined) return { kind: 'need', keys: unreadLinks(candidates) };
+  const profile = withoutKeys(draft, left, triggered, event, rules, facts);
+  for (const { id, before, after } of draft.profileChanges())
+    if (id !== profile.id && before?.kind === 'profile' && after?.kind === 'profile')
+      draft.put(recordKeys.profile(id), withoutKeys(draft, after, before, event, rules, facts));
   draft.put(recordKeys.profile(profile.id), withTimers(profile, rules, event.nowMs, draft));
   return { kind: 'done', profileId: profile.id, belongsTo: profile.id, facts };
 }
@@ -135,6 +143,24 @@ function byTheClock(
   if (!isAudienceTimerDue(profile, event.nowMs)) return profile;
   const looked = evaluateAudiences(profile, undefined, event.nowMs, rules, facts);
   const cause = { id: `${event.messageId}:before`, nowMs: event.nowMs };
+  const triggered = runAudienceTriggers(looked.profile, looked.changes, cause, rules, facts);
+  for (const activation of triggered.activations) draft.activation(activation);
+  return triggered.profile;
+}
+
+/** A profile that lost keys to the event, looked at again: audiences may speak of keys. */
+function withoutKeys(
+  draft: Draft,
+  after: Profile,
+  before: Profile,
+  { messageId, nowMs }: AppliedEvent,
+  rules: Rules,
+  facts: AuditFact[],
+): Profile {
+  if (after.keys === before.keys) return after;
+  const known = before.configVersion === rules.configVersion ? before : undefined;
+  const looked = evaluateAudiences(underConfig(after, rules), known, nowMs, rules, facts);
+  const cause = { id: `${messageId}:after:${after.id}`, nowMs };
   const triggered = runAudienceTriggers(looked.profile, looked.changes, cause, rules, facts);
   for (const activation of triggered.activations) draft.activation(activation);
   return triggered.profile;

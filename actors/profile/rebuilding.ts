@@ -26,6 +26,17 @@ export function isIncomplete({ rebuilding }: Profile): boolean {
   return rebuilding?.some(({ attributes }) => attributes === undefined) ?? false;
 }
 
+/** Whether a profile does not know yet what some of these attributes come to: what speaks of them sets nothing off. */
+export function isUnknown({ rebuilding }: Profile, attributes: ReadonlySet<string>): boolean {
+  if (!rebuilding) return false;
+  return rebuilding.some((part) => !part.attributes || part.attributes.some((name) => attributes.has(name)));
+}
+
+/** The profiles of a split or rebuild that are still to be filled as parts of this one: it may have taken them in since. */
+export function begunBy({ rebuilding }: Profile, splitId: string): readonly string[] {
+  return (rebuilding ?? []).filter((part) => part.splitId === splitId).map(({ profileId }) => profileId);
+}
+
 /** A message of the log, as far as it matters when it was applied. */
 type Place = Pick<ActorMessage, 'shard' | 'sequence'>;
 

@@ -6,7 +6,8 @@ import type { SegmentConfig } from '../../shared/contract/config/segment-config.
 import { recordKeys } from '../../shared/contract/names.ts';
 import type { AuditFact } from '../../shared/contract/outbox.ts';
 import { keysOf } from '../identity/keys.ts';
-import { applyEvent, matchKeyEvents } from './apply-event.ts';
+import { type AppliedEvent, applyEvent, matchKeyEvents } from './apply-event.ts';
+import { evaluateAudiences } from './audiences.ts';
 import type { EventInput } from './decide-event.ts';
 import { pastOwner } from './find-profiles.ts';
 import { newProfile } from './lifecycle.ts';
@@ -14,7 +15,7 @@ import { parseMessage, readEnvelope } from './parse-message.ts';
 import { joinLists, type KeyLists, type Link, OBSERVED_MAX, type Profile } from './profile.ts';
 import { isBefore, type Rebuilding } from './rebuilding.ts';
 import type { Rules } from './rules.ts';
-import { runTriggers } from './triggers.ts';
+import { runAudienceTriggers, runTriggers } from './triggers.ts';
 
 /** One side of a split. */
 export interface RefoldSide {
@@ -70,7 +71,9 @@ export class Refold {
     this.#candidates = new Set(linksOfSide(side));
     this.#notBefore = beginnings(side, rules);
     const { profile, rebuilding } = side;
-    this.#folded = { ...newProfile(profile.id, rebuilding.sinceMs, rules.configVersion), keys: profile.keys };
+    const { id, keys, batch } = profile;
+    const empty = newProfile(id, rebuilding.sinceMs, rules.configVersion);
+    this.#folded = { ...empty, keys, ...(batch && { batch }) };
   }
 
   /** Record keys of the links by which messages are this side's: of others nothing is counted. */
@@ -122,9 +125,19 @@ export class Refold {
     const hits = matchKeyEvents(event, this.#rules, this.#facts);
     const applied = applyEvent(this.#folded, event, hits, this.#rules, this.#facts);
     // What it would set off has been set off; only the marks of what fires once are wanted.
-    this.#folded = runTriggers(applied, event, hits, this.#rules, this.#facts).profile;
+    const marked = runTriggers(applied, event, hits, this.#rules, this.#facts).profile;
+    this.#folded = this.#withMarksOfAudiences(marked, event);
     for (const { config, value } of keys.observed)
       this.#observed = joinLists(this.#observed, { [config.name]: [value] }, OBSERVED_MAX);
+  }
+
+  /** Audiences also set off what fires once: as far as events show it. */
+  #withMarksOfAudiences(profile: Profile, { messageId, nowMs }: AppliedEvent): Profile {
+    if (!this.#rules.audiencesMark) return profile;
+    const before = this.#counted.size > 1 ? this.#folded : undefined;
+    const looked = evaluateAudiences(profile, before, nowMs, this.#rules, this.#facts);
+    const cause = { id: messageId, nowMs };
+    return runAudienceTriggers(looked.profile, looked.changes, cause, this.#rules, this.#facts).profile;
   }
 }
 
@@ -147,7 +160,10 @@ function beginnings({ profile, rebuilding }: RefoldSide, { config }: Rules): Rea
   const entries = Object.entries(rebuilding.keys).flatMap(([name, values]) =>
     values.map((value): [string, number] => {
       const held = profile.keys[name]?.find((key) => key.value === value);
-      return [recordKeys.link(name, value), (held?.firstSeenMs ?? rebuilding.sinceMs) - marginMs];
+      // One that it lost and got back: what it had it for before counts too.
+      const isBack = profile.former?.[name]?.includes(value) === true;
+      const sinceMs = held && !isBack ? held.firstSeenMs : rebuilding.sinceMs;
+      return [recordKeys.link(name, value), sinceMs - marginMs];
     }),
   );
   return new Map(entries);

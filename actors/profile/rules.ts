@@ -22,6 +22,8 @@ import type { CurrentRuns } from './join-batch.ts';
 export interface TriggerRule {
   readonly config: TriggerConfig;
   readonly when: Expression | undefined;
+  /** Attributes that the condition depends on. */
+  readonly attributes: ReadonlySet<string>;
   readonly payload: Template;
 }
 
@@ -49,6 +51,8 @@ export interface Rules {
   /** By audience. */
   readonly onEntered: ReadonlyMap<string, readonly TriggerRule[]>;
   readonly onLeft: ReadonlyMap<string, readonly TriggerRule[]>;
+  /** Whether a change of audience may set off what fires once. */
+  readonly audiencesMark: boolean;
   /** Values of the profile that triggers and their payloads name; undefined: perhaps any. */
   readonly triggerNames: ReadonlySet<string> | undefined;
   readonly audiences: readonly AudienceRule[];
@@ -79,7 +83,8 @@ export function compileRules(
   const triggers = config.triggers.map((trigger): TriggerRule => {
     const payload = payloads.get(trigger.activate);
     invariant(payload, `trigger ${trigger.name} activates ${trigger.activate}, which is not declared`);
-    return { config: trigger, when: trigger.when === null ? undefined : expressionOf(trigger.when), payload };
+    const when = trigger.when === null ? undefined : expressionOf(trigger.when);
+    return { config: trigger, when, attributes: attributesIn(trigger.when, config), payload };
   });
   return {
     config,
@@ -93,6 +98,7 @@ export function compileRules(
     triggers: groupBy(triggers, ({ config: { on } }) => ('event' in on ? on.event : null)),
     onEntered: groupBy(triggers, ({ config: { on } }) => ('entered' in on ? on.entered : null)),
     onLeft: groupBy(triggers, ({ config: { on } }) => ('left' in on ? on.left : null)),
+    audiencesMark: config.triggers.some(({ on, once }) => once && !('event' in on)),
     triggerNames: namesIn(triggerSources(config)),
     ...audienceRules(config),
   };
@@ -111,6 +117,13 @@ function shortestWindows({ attributes }: SegmentConfig): ReadonlyMap<string, num
 function triggerSources({ triggers, activations }: SegmentConfig): readonly string[] {
   const payloads = activations.flatMap(({ payload }) => expressionsOf(payload));
   return [...triggers.flatMap(({ when }) => when ?? []), ...payloads];
+}
+
+/** Attributes that a condition depends on, through all that is computed. */
+function attributesIn(when: string | null, config: SegmentConfig): ReadonlySet<string> {
+  const owners = ownersOf(config);
+  const names = withSourcesOf(namesIn(when === null ? [] : [when]) ?? new Set(owners.keys()), config);
+  return new Set([...names].flatMap((each) => owners.get(each)?.name ?? []));
 }
 
 /** What expressions name of the profile; undefined when that cannot be told. */
@@ -144,7 +157,9 @@ function audienceRules(
   };
 }
 
+/** Expressions that are evaluated when the attribute is looked at. */
 function sourceOf(config: AttributeConfig | undefined): readonly string[] {
+  if (config?.type === 'list') return config.aggregate.flatMap(({ of }) => of ?? []);
   return config?.type === 'computed' ? [config.value] : [];
 }
 

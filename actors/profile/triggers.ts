@@ -6,6 +6,7 @@ import { isTrue } from '../attributes/evaluate.ts';
 import type { AppliedEvent } from './apply-event.ts';
 import type { AudienceChange } from './audiences.ts';
 import type { Profile } from './profile.ts';
+import { isUnknown } from './rebuilding.ts';
 import type { Rules, TriggerRule } from './rules.ts';
 import { keysNewest, profileContext } from './view.ts';
 
@@ -85,6 +86,7 @@ function fire(
   for (const one of due) {
     const { name, once } = one.rule.config;
     if (once && (profile.fired[name] !== undefined || fired[name] !== undefined)) continue;
+    if (isUnknown(profile, one.rule.attributes)) continue;
     if (one.rule.when && !isTrue(one.rule.when, context, facts, `triggers.${name}.when`)) continue;
     if (once) fired[name] = cause.nowMs;
     activations.push(activationOf(profile, one, cause, rules, context));

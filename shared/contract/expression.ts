@@ -254,7 +254,7 @@ function plainObject(value: object): unknown {
 
 /** The expression with its string literals emptied, everything else in its place. */
 function withoutTexts(source: string): string {
-  const text = /r?("""[\s\S]*?"""|'''[\s\S]*?'''|"(\\.|[^"\\])*"|'(\\.|[^'\\])*')/g;
+  const text = /r?("""(?:\\[\s\S]|[^\\])*?"""|'''(?:\\[\s\S]|[^\\])*?'''|"(\\.|[^"\\])*"|'(\\.|[^'\\])*')/g;
   return source.replace(text, (literal) => `'${' '.repeat(literal.length - 2)}'`);
 }
 

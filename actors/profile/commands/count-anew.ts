@@ -5,7 +5,7 @@ import { recordKeys } from '../../../shared/contract/names.ts';
 import type { Draft } from '../draft.ts';
 import { withExpiry } from '../lifecycle.ts';
 import { type HeldKeys, joinLists, keyLists, type Profile } from '../profile.ts';
-import { earlyOf, type Rebuilding } from '../rebuilding.ts';
+import { begunBy, earlyOf, type Rebuilding } from '../rebuilding.ts';
 import type { Rules } from '../rules.ts';
 import { type CommandDecision, done, livingProfile, refused } from './decide-command.ts';
 import type { CommandInput } from './parse-command.ts';
@@ -59,7 +59,8 @@ export function beginRebuild(
   if (found.kind !== 'profile') return found;
   const { profile } = found;
   // It has begun already: the command was sent again.
-  if (profile.rebuilding?.some(({ splitId }) => splitId === input.id)) return done(input, [profile.id]);
+  const begun = begunBy(profile, input.id);
+  if (begun.length > 0) return done(input, begun);
   if (profile.rebuilding)
     return refused(input, 'being_rebuilt', `profile ${profile.id} is being counted anew already`);
   const emptied = countedAnew(profile, profile.keys, input, command.attributes);

@@ -8,6 +8,7 @@ import { chase, missingLinks } from '../find-profiles.ts';
 import { REDIRECT_TIMER, withExpiry } from '../lifecycle.ts';
 import { withoutKey } from '../place-keys.ts';
 import { type HeldKey, type HeldKeys, holdsKey, type Link, type Profile, type Redirect } from '../profile.ts';
+import { begunBy } from '../rebuilding.ts';
 import type { Rules } from '../rules.ts';
 import { countedAnew } from './count-anew.ts';
 import { type CommandDecision, done, livingProfile, refused } from './decide-command.ts';
@@ -33,8 +34,8 @@ export function beginSplit(
   const whole = found.profile;
   const { newProfileId } = command;
   // It has begun already: the command was sent again.
-  if (whole.rebuilding?.some(({ splitId }) => splitId === input.id))
-    return done(input, [whole.id, newProfileId]);
+  const begun = begunBy(whole, input.id);
+  if (begun.length > 0) return done(input, [...new Set([...begun, newProfileId])]);
   if (whole.rebuilding) return refused(input, 'being_rebuilt', `a split of ${whole.id} is not finished`);
   const other = draft.get(recordKeys.profile(newProfileId)) as Profile | Redirect | null | undefined;
   if (other === undefined) return { kind: 'need', keys: [recordKeys.profile(newProfileId)] };

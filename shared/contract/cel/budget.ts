@@ -66,10 +66,13 @@ export function meter(root: unknown): void {
       let result: unknown;
       if (inner) result = inner.call(node, evaluator, self, context);
       else {
-        // The first evaluation of a node decides how it is evaluated, and puts that in its place.
-        result = resolve.call(node, evaluator, self, context);
-        inner = node.evaluate === counted ? resolve : node.evaluate;
-        node.evaluate = counted;
+        // The first evaluation of a node decides how it is evaluated, and puts that in its place, also when it throws.
+        try {
+          result = resolve.call(node, evaluator, self, context);
+        } finally {
+          if (node.evaluate !== counted) inner = node.evaluate;
+          node.evaluate = counted;
+        }
       }
       if (makes && (typeof result === 'string' || Array.isArray(result)))
         left -= Math.ceil(result.length / LENGTH_PER_STEP);

@@ -130,6 +130,31 @@ describe('the worst', () => {
   });
 });
 
+describe('what an evaluation costs', () => {
+  const nested =
+    'event.properties.a.exists(x, event.properties.a.exists(y, now.getHours(event.properties.zone) > 30))';
+  const a = Array.from({ length: 60 }, () => 1);
+
+  it('does not depend on evaluations before it, also ones that ended early', () => {
+    const compiled = compileExpression(nested);
+    if (compiled.kind !== 'ok') throw new Error(compiled.reason);
+    const on = (properties: object) =>
+      compiled.expression.evaluate({
+        event: { properties },
+        profile: {},
+        keys: {},
+        keys_all: {},
+        now: new Date(0),
+      });
+    const costly = { a, zone: 'UTC' };
+    const fresh = evaluate(nested, { properties: costly });
+    expect(fresh).toMatchObject({ kind: 'failed', reason: expect.stringContaining('costs too much') });
+    // Every part is evaluated for the first time where a field is missing.
+    for (const missing of [{}, { a }, { a: [1] }]) expect(on(missing).kind).toBe('missing');
+    expect(on(costly)).toEqual(fresh);
+  });
+});
+
 describe('any expression', () => {
   const leaf = fc.constantFrom(
     'event.name',

@@ -1,6 +1,11 @@
 // CEL as conditions and values see it: numbers of JSON, missing fields, and that nothing is ever thrown.
 import { describe, expect, it } from 'vitest';
-import { compileExpression, type ExpressionContext } from '../../../shared/contract/expression.ts';
+import {
+  compileExpression,
+  type ExpressionContext,
+  namedFields,
+  requiredEventName,
+} from '../../../shared/contract/expression.ts';
 
 const CONTEXT: ExpressionContext = {
   event: {
@@ -151,5 +156,23 @@ describe('compiling refuses', () => {
   it('expressions without bounds', () => {
     expect(compileExpression(Array(2000).fill('true').join(' && ')).kind).toBe('invalid');
     expect(compileExpression(`${'('.repeat(200)}true${')'.repeat(200)}`).kind).toBe('invalid');
+  });
+});
+
+describe('what an expression names', () => {
+  it.each([
+    String.raw`keys.x == """a\"""" || profile.views >= 3.0 || 'b' == """c"""`,
+    String.raw`keys.x == '''a\'''' || profile.views >= 3.0 || "b" == '''c'''`,
+    String.raw`keys.x == "it's" || profile.views >= 3.0 || "it's" == 'a'`,
+    String.raw`keys.x == 'a\'b' || profile.views >= 3.0 || 'profile.spend' == r'\d'`,
+  ])('is what stands outside of its texts: %s', (source) => {
+    expect(compileExpression(source)).toMatchObject({ kind: 'ok' });
+    expect(namedFields(source, 'profile')).toEqual(['views']);
+  });
+
+  it('a key event that may be of any name is never tied to one', () => {
+    const source = String.raw`event.name == "x" && event.table == """a\"""" || event.table == """b"""`;
+    expect(compileExpression(source)).toMatchObject({ kind: 'ok' });
+    expect(requiredEventName(source)).toBeUndefined();
   });
 });

@@ -186,3 +186,67 @@ audiences: [{ name: rich, when: 'profile.spend > 100.0' }]
     expect(audiencesOf(other)).toEqual(['rich']);
   });
 });
+
+describe('an audience of those who have a key', () => {
+  const byKey = (keys: string) =>
+    new ProfileFold(
+      configOf(
+        `audiences: [{ name: on_device, when: 'has(keys.device)' }]
+activations: [{ name: bye }]
+triggers: [{ name: gone, on: { left: on_device }, activate: bye }]
+`,
+        `keys: ${keys}\n  logout: [Logout]`,
+      ),
+    );
+  const PERSON = '{ name: customer_id, kind: person, limit: 1 }';
+
+  it('is left with the key, at a logout', () => {
+    const f = byKey(`[${PERSON}, { name: device, kind: device, limit: 9 }]`);
+    f.send({ keys: { customer_id: 'c', device: 'd1' } });
+    expect(f.view('customer_id', 'c').audiences).toEqual(['on_device']);
+    f.send({ name: 'Logout', keys: { customer_id: 'c', device: 'd1' } });
+    expect(f.view('customer_id', 'c').audiences).toEqual([]);
+    expect(sizes(f)).toEqual({});
+    expect(f.activations()).toMatchObject([{ cause: { trigger: 'gone' } }]);
+  });
+
+  it('is left by the profile that loses the key to another', () => {
+    const f = byKey(`[${PERSON}, { name: device, kind: device, limit: 9, owner: last_authenticated }]`);
+    f.send({ keys: { customer_id: 'a', device: 'd1' } });
+    f.send({ keys: { customer_id: 'b', device: 'd1' } });
+    expect(f.view('customer_id', 'a').audiences).toEqual([]);
+    expect(f.view('customer_id', 'b').audiences).toEqual(['on_device']);
+    expect(sizes(f)).toEqual({ on_device: 1 });
+    expect(f.activations()).toMatchObject([{ profileId: f.holder('customer_id', 'a')!.id }]);
+  });
+
+  it('is left by whoever had a key that became nobody’s', () => {
+    const f = byKey(`[${PERSON}, { name: device, kind: device, limit: 9, owner: none_when_shared }]`);
+    f.send({ keys: { customer_id: 'a', device: 'd1' } });
+    f.send({ keys: { customer_id: 'b', device: 'd1' } });
+    expect(f.view('customer_id', 'a').audiences).toEqual([]);
+    expect(sizes(f)).toEqual({});
+  });
+});
+
+describe('an audience over what a list comes to', () => {
+  it('is left when the clock alone changes it', () => {
+    const f = new ProfileFold(
+      configOf(`events: [{ name: bought, when: 'true' }]
+attributes:
+  - name: items
+    type: list
+    on: bought
+    id: event.properties.item
+    aggregate: { fresh: { count: 'now - timestamp(item.at) < duration("90m")' } }
+audiences: [{ name: fresh_buyer, when: 'profile.fresh > 0' }]
+`),
+    );
+    f.send({ properties: { item: 'x' } });
+    expect(audiencesOf(f)).toEqual(['fresh_buyer']);
+    f.ringUntil(T0 + HOUR);
+    expect(audiencesOf(f)).toEqual(['fresh_buyer']);
+    f.ringUntil(T0 + 2 * HOUR);
+    expect(audiencesOf(f)).toEqual([]);
+  });
+});

@@ -130,6 +130,26 @@ describe('audiences under a new config', () => {
   });
 });
 
+describe('profiles that become one under a new config', () => {
+  const withWindow = (window: string, merge = 'sum') =>
+    withAttributes(`{ name: views, type: counter, on: viewed, windows: [${window}], merge: ${merge} }`);
+
+  it.each([
+    ['sum', 9],
+    ['max', 5],
+  ])('keep what each had counted, under other windows (%s)', (merge, due) => {
+    const fold = new ProfileFold(withWindow('7d', merge));
+    for (let i = 0; i < 3; i++) fold.send({ keys: { email: 'a@x', device: 'd1' } });
+    for (let i = 0; i < 5; i++) fold.send({ keys: { email: 'b@x' } });
+    const after = change(fold, withWindow('1d', merge), 2);
+    fold.send({ keys: { email: 'a@x' } });
+    fold.send({ name: 'Other', keys: { customer_id: 'c', email: 'a@x' } });
+    fold.send({ name: 'Other', keys: { customer_id: 'c', email: 'b@x' } });
+    expect(fold.profiles()).toHaveLength(1);
+    expect(after.attributes()).toEqual({ views: { '1d': due } });
+  });
+});
+
 describe('an event that was accepted under a newer config', () => {
   const send = (fold: ProfileFold, config: string) => {
     const envelope: LogEnvelope = { v: 1, type: 'event', event: eventOf({}), config };

@@ -59,6 +59,33 @@ describe('parse', () => {
   });
 });
 
+describe('a command', () => {
+  const fill = (attributes: object) => {
+    const command = {
+      kind: 'split_fill',
+      splitId: 's',
+      profileId: 'p',
+      attributes,
+      fired: {},
+      observed: {},
+      events: 1,
+    };
+    const at = new Date(T0).toISOString();
+    return message(JSON.stringify({ v: 1, type: 'command', id: 's', by: 'ann', at, command }));
+  };
+
+  it.each(['toString', 'constructor', 'valueOf', 'hasOwnProperty', 'counters', ''])(
+    'that brings an attribute of the kind %j is none',
+    (kind) => {
+      expect(() => actor.parse(fill({ views: { kind } }))).toThrow();
+    },
+  );
+
+  it('that brings a counter is one', () => {
+    expect(() => actor.parse(fill({ views: { kind: 'counter', total: 1, windows: {} } }))).not.toThrow();
+  });
+});
+
 describe('a dead letter', () => {
   const letterOf = (payload: Uint8Array | string) => {
     const entry = actor.deadLetter(message(payload), { code: 'POISON_MESSAGE', message: 'why' });
