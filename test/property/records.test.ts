@@ -1,7 +1,9 @@
 // Laws of stored form and of the duplicate horizon.
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { Link, Profile, Redirect } from '../../actors/profile/profile.ts';
+import type { AttributeState } from '../../actors/attributes/states.ts';
+import type { Link, Members, Profile, Redirect } from '../../actors/profile/profile.ts';
+import type { Rebuilding } from '../../actors/profile/rebuilding.ts';
 import { decodeRecord, encodeRecord } from '../../actors/profile/record-codec.ts';
 import { hasSeen, markSeen, mergeSeen, type Seen, seenIdOf } from '../../actors/profile/seen.ts';
 import { MINUTE, T0 } from '../unit/profile/harness.ts';
@@ -16,13 +18,65 @@ const json = fc
   .filter((one) => !one.includes('__proto__'))
   .map((one) => JSON.parse(one) as unknown);
 
-const attribute = fc.oneof(
-  fc.record({ kind: fc.constant('single' as const), value: json, atMs: ms, messageId: text }),
+/** Any number that JSON can hold, the greatest and smallest among them. */
+const number = fc.oneof(
+  fc.double({ noNaN: true, noDefaultInfinity: true }),
+  fc.maxSafeInteger(),
+  fc.constantFrom(0, 1e21, -1e21, Number.MAX_VALUE, Number.MIN_VALUE, 2 ** 48, -1, 2 ** 32),
+);
+const mark = { atMs: ms, messageId: text };
+const pairs = fc.array(fc.tuple(number, number), { maxLength: 60 });
+const fields = fc.dictionary(name, json, { maxKeys: 4 });
+const attribute: fc.Arbitrary<AttributeState> = fc.oneof(
+  fc.record({ kind: fc.constant('single' as const), value: json, ...mark }),
+  fc.record({ kind: fc.constant('counter' as const), total: number, windows: fc.dictionary(name, pairs) }),
   fc.record({
-    kind: fc.constant('counter' as const),
-    total: fc.maxSafeInteger(),
-    windows: fc.dictionary(name, fc.array(fc.tuple(fc.nat(), fc.maxSafeInteger()), { maxLength: 60 })),
+    kind: fc.constant('distinct' as const),
+    values: pairs,
+    cut: fc.option(number, { nil: null }),
   }),
+  fc.record({
+    kind: fc.constant('list' as const),
+    items: fc.array(fc.record({ id: text, fields, bytes: fc.nat(), ...mark }), { maxLength: 5 }),
+    removed: fc.array(fc.record({ id: text, ...mark }), { maxLength: 5 }),
+    cleared: fc.option(fc.record(mark), { nil: null }),
+  }),
+  fc.record({ kind: fc.constant('extreme' as const), value: fc.oneof(number, text) }),
+  fc.record({ kind: fc.constant('average' as const), sum: number, count: fc.nat() }),
+  fc.record({
+    kind: fc.constant('frequency' as const),
+    counts: fc.array(fc.record({ value: fc.oneof(text, number, fc.boolean()), count: fc.nat(), atMs: ms }), {
+      maxLength: 10,
+    }),
+  }),
+  fc.record({
+    kind: fc.constant('sessions' as const),
+    earlier: fc.nat(),
+    sessions: fc.array(
+      fc.record({
+        startMs: ms,
+        endMs: ms,
+        events: fc.nat(),
+        counts: fc.dictionary(name, fc.nat()),
+        entry: fc.option(fc.record({ ...mark, value: json }), { nil: null }),
+      }),
+      { maxLength: 4 },
+    ),
+  }),
+);
+const lists = fc.dictionary(name, fc.array(text, { maxLength: 4 }), { maxKeys: 3 });
+const place = fc.tuple(fc.nat({ max: 1023 }), fc.maxSafeInteger());
+const rebuilding: fc.Arbitrary<Rebuilding> = fc.record(
+  {
+    splitId: fc.uuid(),
+    profileId: fc.uuid(),
+    attributes: fc.array(name, { maxLength: 3 }),
+    sinceMs: ms,
+    keys: lists,
+    after: fc.dictionary(fc.nat({ max: 1023 }).map(String), fc.maxSafeInteger()),
+    early: fc.array(place, { maxLength: 3 }),
+  },
+  { requiredKeys: ['splitId', 'profileId', 'sinceMs', 'keys', 'after', 'early'] },
 );
 
 const seenOf = (ids: readonly string[]): Seen =>
@@ -47,23 +101,65 @@ const profile: fc.Arbitrary<Profile> = fc.record({
   mergedCount: fc.nat(),
   configVersion: fc.nat(),
 });
-const redirect: fc.Arbitrary<Redirect> = fc.record({
-  kind: fc.constant('redirect' as const),
-  to: fc.uuid(),
+const stamp = fc.record({ shard: fc.nat({ max: 1023 }), sequence: fc.maxSafeInteger(), hash: fc.nat() });
+const joinedRow = fc.record({
+  run: fc.nat(),
   atMs: ms,
-  generation: fc.nat(),
+  of: fc.array(text, { maxLength: 3 }),
+  values: fc.option(fields, { nil: null }),
 });
-const link: fc.Arbitrary<Link> = fc.record({
-  kind: fc.constant('link' as const),
-  profileId: fc.uuid(),
-  atMs: ms,
-  source: text,
+/** What few profiles have. */
+const rest: fc.Arbitrary<Partial<Profile>> = fc.record(
+  {
+    observed: lists,
+    audiences: fc.dictionary(name, ms),
+    ending: fc.constant(true as const),
+    apart: fc.array(fc.record({ profileId: fc.uuid(), atMs: ms }), { minLength: 1, maxLength: 3 }),
+    batch: fc.dictionary(name, joinedRow, { maxKeys: 2 }),
+    stamps: fc.array(stamp, { minLength: 1, maxLength: 3 }),
+    rebuilding: fc.array(rebuilding, { minLength: 1, maxLength: 2 }),
+    former: lists,
+  },
+  { requiredKeys: [] },
+);
+const anyProfile = fc.tuple(profile, rest).map(([one, more]): Profile => ({ ...one, ...more }));
+const redirect: fc.Arbitrary<Redirect> = fc.record(
+  {
+    kind: fc.constant('redirect' as const),
+    to: fc.uuid(),
+    atMs: ms,
+    generation: fc.nat(),
+    was: fc.record({ createdAtMs: ms, keys: lists }),
+  },
+  { requiredKeys: ['kind', 'to', 'atMs', 'generation'] },
+);
+const link: fc.Arbitrary<Link> = fc.record(
+  {
+    kind: fc.constant('link' as const),
+    profileId: fc.option(fc.uuid(), { nil: null }),
+    atMs: ms,
+    source: text,
+    past: fc.array(fc.record({ profileId: fc.uuid(), untilMs: ms }), { maxLength: 3 }),
+    shared: fc.constant(true as const),
+    touches: lists,
+    profiles: fc.array(fc.uuid(), { maxLength: 3 }),
+  },
+  { requiredKeys: ['kind', 'profileId', 'atMs', 'source'] },
+);
+const members: fc.Arbitrary<Members> = fc.record({
+  kind: fc.constant('members' as const),
+  audiences: fc.dictionary(
+    name,
+    fc
+      .tuple(fc.integer(), fc.array(fc.uuid(), { maxLength: 10 }))
+      .map(([count, ids]) => [count, ...ids] as const),
+  ),
 });
 
 describe('records', () => {
   it('are read as they were written', () => {
     fc.assert(
-      fc.property(fc.oneof(profile, redirect, link), (state) => {
+      fc.property(fc.oneof(anyProfile, redirect, link, members), (state) => {
         expect(decodeRecord('k', encodeRecord('k', state))).toEqual(state);
       }),
     );
@@ -71,7 +167,7 @@ describe('records', () => {
 
   it('of the same state are the same bytes', () => {
     fc.assert(
-      fc.property(profile, (state) => {
+      fc.property(anyProfile, (state) => {
         expect(encodeRecord('k', decodeRecord('k', encodeRecord('k', state)))).toEqual(
           encodeRecord('k', state),
         );
@@ -84,7 +180,7 @@ describe('records', () => {
       fc.property(fc.uint8Array({ maxLength: 200 }), fc.boolean(), (bytes, withCodec) => {
         if (withCodec && bytes.length > 0) bytes[0] = 1;
         try {
-          expect(['profile', 'redirect', 'link']).toContain(decodeRecord('k', bytes).kind);
+          expect(['profile', 'redirect', 'link', 'members']).toContain(decodeRecord('k', bytes).kind);
         } catch (error) {
           expect(error).toBeInstanceOf(Error);
         }
