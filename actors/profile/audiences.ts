@@ -125,7 +125,7 @@ export function withoutAudienceTimer(profile: Profile): Profile {
  */
 export function settleMembers(draft: Draft, shard: number, facts: AuditFact[]): Need | undefined {
   const changes = draft
-    .profileChanges()
+    .profileSteps()
     .flatMap(({ before, after, id }) => membershipChanges(id, before, after));
   if (changes.length === 0) return undefined;
   const key = recordKeys.members(shard);

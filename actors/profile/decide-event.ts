@@ -98,8 +98,7 @@ function stitch(
 ): EventDecision {
   const { event } = input;
   const resolved = resolveKeys<Profile, KeyHolder>(candidates, rules.config, event.atMs);
-  const { holders } = resolved;
-  const knowing = [...holders, ...knowersOf(resolved.accepted)].find((profile) =>
+  const knowing = [...resolved.holders, ...knowersOf(resolved.accepted)].find((profile) =>
     hasSeen(profile.seen, event.seenId),
   );
   if (knowing) {
@@ -116,7 +115,8 @@ function stitch(
     refuse(draft, resolved, undefined, event, rules, facts);
     return { kind: 'done', profileId: undefined, belongsTo: undefined, facts };
   }
-  const joined = byTheClock(draft, joinHolders(draft, holders, input, rules, facts), input, rules, facts);
+  const holders = resolved.holders.map((holder) => byTheClock(draft, holder, input, rules, facts));
+  const joined = joinHolders(draft, holders, input, rules, facts);
   const placed = placeKeys(draft, joined, resolved, input, rules, facts);
   const enriched = joinBatch(placed, rules.config.batchTables, rules.runs, (key) => draft.row(key));
   if (enriched.kind === 'need') return enriched;
@@ -142,9 +142,10 @@ function byTheClock(
 ): Profile {
   if (!isAudienceTimerDue(profile, event.nowMs)) return profile;
   const looked = evaluateAudiences(profile, undefined, event.nowMs, rules, facts);
-  const cause = { id: `${event.messageId}:before`, nowMs: event.nowMs };
+  const cause = { id: `${event.messageId}:before:${profile.id}`, nowMs: event.nowMs };
   const triggered = runAudienceTriggers(looked.profile, looked.changes, cause, rules, facts);
   for (const activation of triggered.activations) draft.activation(activation);
+  draft.stage(triggered.profile);
   return triggered.profile;
 }
 

@@ -18,6 +18,7 @@ export class Draft {
   readonly #view: RecordView;
   readonly #shards: number;
   readonly #writes = new Map<string, RecordState | null>();
+  readonly #stages = new Map<string, Profile>();
   readonly #guards = new Set<string>();
   readonly #outbox: OutboxEntry[] = [];
   readonly #alarms: AlarmChange[] = [];
@@ -54,6 +55,23 @@ export class Draft {
       changes.push({ id, before, after: after as ProfileChange['after'] });
     }
     return changes;
+  }
+
+  /** A profile on the way to what it will be: what came about by then is told by itself. */
+  stage(profile: Profile): void {
+    this.#stages.set(profile.id, profile);
+  }
+
+  /** As `profileChanges`, of a profile with a stage the change to it and the one from it. */
+  profileSteps(): readonly ProfileChange[] {
+    return this.profileChanges().flatMap(({ id, before, after }) => {
+      const stage = this.#stages.get(id);
+      if (!stage) return [{ id, before, after }];
+      return [
+        { id, before, after: stage },
+        { id, before: stage, after },
+      ];
+    });
   }
 
   /** The decision relied on this record without changing it. */

@@ -8,7 +8,7 @@ import { viewProfile } from '../../actors/profile/view.ts';
 import { parseSegmentConfig } from '../../shared/contract/config/parse.ts';
 import type { CustomerEvent, LogEnvelope } from '../../shared/contract/event.ts';
 import { recordKeys } from '../../shared/contract/names.ts';
-import type { Activation } from '../../shared/contract/outbox.ts';
+import type { Activation, AuditEntry } from '../../shared/contract/outbox.ts';
 import { shardOf } from '../../shared/contract/routing.ts';
 import type { Outcome, Scenario, SentMessage } from './scenario.ts';
 import type { SimStore } from './store.ts';
@@ -21,6 +21,7 @@ stitching:
     - { name: customer_id, limit: 1 }
     - { name: email, limit: 20, normalize: [trim, lowercase] }
     - { name: device, kind: device, limit: 100 }
+  retention: { anonymous: forever, known: forever, redirects: forever }
 events:
   - { name: viewed, when: 'event.name == "viewed"' }
   - { name: bought, when: 'event.name == "bought"' }
@@ -28,13 +29,17 @@ attributes:
   - { name: views, type: counter, total: true, on: viewed }
   - { name: spent, type: counter, total: true, on: bought, by: event.properties.price }
   - { name: last_item, type: single, on: bought, value: event.properties.item }
+  - { name: recent, type: counter, on: viewed, windows: [2s] }
   - { name: items, type: list, on: bought, id: event.properties.item, max: 200 }
 audiences:
   - { name: viewers, when: 'profile.views >= 3.0' }
   - { name: spenders, when: 'profile.spent >= 4.0' }
+  - { name: active, when: 'profile.recent["2s"] >= 2.0' }
 activations:
+  - { name: come_back }
   - { name: thanks, payload: { item: '{{ event.properties.item }}' } }
 triggers:
+  - { name: went, on: { left: active }, activate: come_back }
   - { name: bought_something, on: bought, activate: thanks }
 `;
 
@@ -45,7 +50,7 @@ const { config } = parsed;
 export const profileScenario: Scenario = {
   marksEachMessage: false,
   damagedKey: undefined,
-  alarmsRing: false,
+  alarmsRing: true,
   actor: (configVersion, shards) => createProfileActor(config, { shards, configVersion }),
   draw: drawEvents,
   judge: judgeProfiles,
@@ -124,9 +129,12 @@ function judgeProfiles({ store, copies, history }: Outcome): readonly string[] {
   const bought = [...events.values()]
     .filter(({ name }) => name === 'bought')
     .map(({ messageId }) => messageId);
-  const told = copies.copied.activations.map(
-    ({ value }) => (JSON.parse(Buffer.from(value!).toString()) as Activation).cause.messageId,
+  const activations = copies.copied.activations.map(
+    ({ value }) => JSON.parse(Buffer.from(value!).toString()) as Activation,
   );
+  const told = activations.filter(({ name }) => name === 'thanks').map(({ cause }) => cause.messageId);
+  const wentAway = activations.filter(({ name }) => name === 'come_back').length;
+  wrong.push(...judgeTold(copies, wentAway));
   if (told.sort().join() !== bought.sort().join())
     wrong.push(`activations for [${told}], bought [${bought}]`);
   return wrong;
@@ -136,16 +144,35 @@ function audiencesOf(views: number, spentCents: number): readonly string[] {
   return [...(spentCents >= 400 ? ['spenders'] : []), ...(views >= 3 ? ['viewers'] : [])];
 }
 
+/** When all clocks have rung nobody is active: whoever came in went away, once, and set off what that sets off. */
+function judgeTold(copies: Outcome['copies'], wentAway: number): readonly string[] {
+  const entries = copies.copied.audit.map(
+    ({ value }) => JSON.parse(Buffer.from(value!).toString()) as AuditEntry,
+  );
+  const facts = entries
+    .flatMap((entry) => entry.facts)
+    .filter((fact) => 'audience' in fact && fact.audience === 'active');
+  const came = facts.filter(({ kind }) => kind === 'audience_entered').length;
+  const went = facts.filter(({ kind }) => kind === 'audience_left');
+  const byThemselves = went.filter((fact) => !('reason' in fact)).length;
+  return [
+    ...(came === went.length
+      ? []
+      : [`${came} times somebody became active, ${went.length} times not any more`]),
+    ...(byThemselves === wentAway ? [] : [`${byThemselves} went away, ${wentAway} activations tell it`]),
+  ];
+}
+
 /** What the shards have counted, each in its own record, is how many customers there are in each audience. */
 function judgeSizes(store: SimStore, customers: ReadonlySet<Customer>): readonly string[] {
-  const due: Record<string, number> = { spenders: 0, viewers: 0 };
+  const due: Record<string, number> = { active: 0, spenders: 0, viewers: 0 };
   for (const { events } of customers) {
     const views = events.filter(({ name }) => name === 'viewed').length;
     const bought = events.filter(({ name }) => name === 'bought');
     const spent = bought.reduce((sum, { properties }) => sum + Math.round(Number(properties.price) * 100), 0);
     for (const name of audiencesOf(views, spent)) due[name] = due[name]! + 1;
   }
-  const counted: Record<string, number> = { spenders: 0, viewers: 0 };
+  const counted: Record<string, number> = { active: 0, spenders: 0, viewers: 0 };
   for (const key of store.keys('a.')) {
     const members = read(store, key) as unknown as Members;
     for (const [name, [count]] of Object.entries(members.audiences)) counted[name] = counted[name]! + count;

@@ -104,6 +104,37 @@ describe('an audience', () => {
     expect(told(f)).toHaveLength(3);
   });
 
+  it('is told of when the event that brings it back is the first after the clock', () => {
+    const f = fold();
+    f.send({}, T0);
+    f.send({}, T0 + 50 * MINUTE);
+    f.send({}, T0 + 70 * MINUTE);
+    expect(told(f)).toEqual([
+      ['entered', 'browsing'],
+      ['left', 'browsing'],
+      ['entered', 'browsing'],
+    ]);
+    expect(f.activations()).toMatchObject([{ cause: { trigger: 'come_back', change: 'left' } }]);
+    expect(sizes(f)).toEqual({ browsing: 1 });
+  });
+
+  it('is left by each of two profiles whose clocks were late before they become one', () => {
+    const f = fold();
+    for (const keys of [{ device: 'd1' }, { email: 'a@x.org' }]) for (let i = 0; i < 2; i++) f.send({ keys });
+    f.send({ name: 'Other', keys: { device: 'd1', email: 'a@x.org' } }, T0 + 2 * HOUR);
+    expect(told(f).filter(([, audience]) => audience === 'browsing')).toEqual([
+      ['entered', 'browsing'],
+      ['entered', 'browsing'],
+      ['left', 'browsing'],
+      ['left', 'browsing'],
+    ]);
+    expect(f.activations().map(({ cause }) => cause)).toMatchObject([
+      { trigger: 'come_back' },
+      { trigger: 'come_back' },
+    ]);
+    expect(sizes(f)).toEqual({ mailable: 1 });
+  });
+
   it('sees what is computed, and keys', () => {
     const f = fold();
     f.send({});
