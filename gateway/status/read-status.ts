@@ -85,11 +85,12 @@ export async function readSegmentStatus(
   segment: StatusSource,
   probeTimeoutMs: number,
 ): Promise<SegmentAnswer> {
-  const [{ positions, log }, members, copies] = await Promise.all([
+  const [{ positions, log }, members] = await Promise.all([
     readPositions(segment),
     readMembers(segment, probeTimeoutMs),
-    segment.copies.states(),
   ]);
+  // After the positions: what was committed by then is copied or still counted as behind.
+  const copies = await segment.copies.states();
   const byId = new Map(members.reports.map((report) => [report.id, report]));
   const shards = positions.map(({ shard, record, lag }) => {
     const committedAtMs = record.owner === null ? undefined : byId.get(record.owner)?.lastCommitAtMs[shard];
