@@ -11,6 +11,10 @@ const orNull =
   (check: Check): Check =>
   (value) =>
     value === null || check(value);
+const orAbsent =
+  (check: Check): Check =>
+  (value) =>
+    value === undefined || check(value);
 const listOf =
   (check: Check): Check =>
   (value) =>
@@ -29,7 +33,17 @@ const mark = { atMs: isNumber, messageId: isText };
 
 const FORMS: { readonly [K in AttributeState['kind']]: Check } = {
   single: shape({ ...mark, value: (value) => value !== undefined }),
-  counter: shape({ total: isNumber, windows: recordOf(listOf(pair)) }),
+  counter: shape({
+    total: isNumber,
+    windows: recordOf(listOf(pair)),
+    since: orAbsent(
+      shape({
+        by: isText,
+        grain: (value) => Number.isSafeInteger(value) && Number(value) >= 1,
+        sums: listOf(pair),
+      }),
+    ),
+  }),
   distinct: shape({ values: listOf(pair), cut: orNull(isNumber) }),
   list: shape({
     items: listOf(shape({ ...mark, id: isText, fields: isFields, bytes: isNumber })),

@@ -2,6 +2,8 @@
 // events count in the windows they still belong to, and two counters merge bucket by bucket.
 import type { CounterConfig, CounterWindow } from '../../shared/contract/config/segment-config.ts';
 import { parseDurationMs } from '../../shared/kernel/duration.ts';
+import type { AppliedEvent } from '../profile/apply-event.ts';
+import { mergedSince, notedSince, type Seed, sumAfter } from './backfill.ts';
 import { expressionOf, failed, guarded, resultOf } from './evaluate.ts';
 import { earlier, type Kind, type Step } from './kind.ts';
 import type { CounterState } from './states.ts';
@@ -28,7 +30,7 @@ export const counter: Kind<CounterConfig, CounterState> = {
         return before;
       }
       const state = before?.kind === 'counter' ? before : undefined;
-      return addToCounter(state, config, amount, event.atMs, event.nowMs);
+      return addToCounter(state, config, amount, event);
     };
     return [{ attribute: config.name, on: config.on, run: guarded(config.when, where, run) }];
   },
@@ -36,8 +38,8 @@ export const counter: Kind<CounterConfig, CounterState> = {
     const [ours, theirs] = [withWindowsOf(a, config), withWindowsOf(b, config)];
     return config.merge === 'max' ? maxOfCounters(ours, theirs) : mergeCounters(ours, theirs);
   },
-  view: (state, config, nowMs) => {
-    const total = state ? totalSum(state) : 0;
+  view: (state, config, nowMs, seed) => {
+    const total = totalOf(state, seed);
     if (config.windows.length === 0) return total;
     const windows = config.windows.map(
       (window) => [window.name, state ? windowSum(state, window, nowMs) : 0] as const,
@@ -59,14 +61,14 @@ export function bucketMs(window: CounterWindow): number {
   return Math.max(1, Math.ceil(window.ms / BUCKETS_PER_WINDOW));
 }
 
-/** Counts `amount` at event time `atMs`. A window that has passed by `nowMs` is left alone; the total never is. */
+/** Counts `amount` at the event's time. A window that has passed by then is left alone; the total never is. */
 export function addToCounter(
   state: CounterState | undefined,
   config: CounterConfig,
   amount: number,
-  atMs: number,
-  nowMs: number,
+  event: Pick<AppliedEvent, 'atMs' | 'nowMs' | 'sequence'>,
 ): CounterState {
+  const { atMs, nowMs } = event;
   const before = state ?? EMPTY;
   const micros = Math.round(Math.max(-INCREMENT_MAX, Math.min(INCREMENT_MAX, amount)) * MICRO);
   const windows: Record<string, Buckets> = {};
@@ -76,7 +78,18 @@ export function addToCounter(
     const bucket = Math.floor(atMs / size);
     windows[window.name] = isAlive(bucket, window, nowMs) ? add(kept, bucket, micros) : kept;
   }
-  return { kind: 'counter', total: before.total + micros, windows };
+  return {
+    kind: 'counter',
+    total: before.total + micros,
+    windows,
+    ...notedSince(state, config, micros, event),
+  };
+}
+
+/** What the batch counted and what came after it; without a batch all that was counted here. */
+function totalOf(state: CounterState | undefined, seed: Seed | undefined): number {
+  if (seed === undefined || typeof seed.base !== 'number') return state ? totalSum(state) : 0;
+  return state ? (Math.round(seed.base * MICRO) + sumAfter(state, seed)) / MICRO : seed.base;
 }
 
 /** Sum over a window that ends at `nowMs`. */
@@ -96,7 +109,8 @@ export function mergeCounters(a: CounterState, b: CounterState): CounterState {
   for (const [name, buckets] of Object.entries(b.windows)) {
     windows[name] = buckets.reduce((sum, [bucket, micros]) => add(sum, bucket, micros), windows[name] ?? []);
   }
-  return { kind: 'counter', total: a.total + b.total, windows };
+  const since = mergedSince(a, b, (x, y) => x + y);
+  return { kind: 'counter', total: a.total + b.total, windows, ...since };
 }
 
 /** The greater of both, bucket by bucket: for two profiles that counted the same. */
@@ -107,7 +121,7 @@ export function maxOfCounters(a: CounterState, b: CounterState): CounterState {
     for (const [bucket, micros] of buckets) both.set(bucket, Math.max(micros, both.get(bucket) ?? micros));
     windows[name] = [...both].sort(([x], [y]) => x - y);
   }
-  return { kind: 'counter', total: Math.max(a.total, b.total), windows };
+  return { kind: 'counter', total: Math.max(a.total, b.total), windows, ...mergedSince(a, b, Math.max) };
 }
 
 /** Of two counters one may have been written under other windows: what it keeps of these is carried over. */

@@ -5,6 +5,7 @@ import type { AttributeConfig } from '../../shared/contract/config/segment-confi
 import type { ExpressionContext } from '../../shared/contract/expression.ts';
 import type { AuditFact } from '../../shared/contract/outbox.ts';
 import type { AppliedEvent } from '../profile/apply-event.ts';
+import type { Seed } from './backfill.ts';
 import type { AttributeState } from './states.ts';
 
 export interface StepInput {
@@ -31,8 +32,8 @@ export interface Kind<C extends AttributeConfig, S extends AttributeState> {
   readonly steps: (config: C) => readonly Step[];
   /** Of two profiles' states one; `a` is the survivor's. Whatever the order, the same comes of it. */
   readonly combine: (a: S, b: S, config: C) => S;
-  /** As the profile shows it at `nowMs`; undefined: it is absent. */
-  readonly view: (state: S | undefined, config: C, nowMs: number) => unknown;
+  /** As the profile shows it at `nowMs`; undefined: it is absent. `seed`: the batch value that it starts from. */
+  readonly view: (state: S | undefined, config: C, nowMs: number, seed?: Seed) => unknown;
   /** Values that stand by their own names in the profile. */
   readonly aggregates?: (state: S | undefined, config: C, nowMs: number) => Readonly<Record<string, unknown>>;
   /** When what is shown next changes without an event, ms after `nowMs`; undefined: never. */

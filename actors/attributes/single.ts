@@ -45,8 +45,13 @@ export const single: Kind<SingleConfig, SingleState> = {
     return [{ attribute: config.name, on: config.on, run: guarded(config.when, where, run) }];
   },
   combine: (a, b, config) => mergeSingles(a, b, config),
-  view: (state, { ttlMs }, nowMs) =>
-    state === undefined || (ttlMs !== null && state.atMs + ttlMs <= nowMs) ? undefined : state.value,
+  view: (state, { ttlMs, keep }, nowMs, seed) => {
+    const isOver = state !== undefined && ttlMs !== null && state.atMs + ttlMs <= nowMs;
+    const live = isOver ? undefined : state?.value;
+    if (seed === undefined || seed.base === undefined || seed.base === null) return live;
+    // What the batch has seen is in its value, though the live one has ended since.
+    return keep === 'first' || state === undefined || state.atMs < seed.upTo ? seed.base : live;
+  },
   nextChange: (state, { ttlMs }, nowMs) => {
     const endMs = ttlMs === null ? Number.NEGATIVE_INFINITY : state.atMs + ttlMs;
     return endMs > nowMs ? endMs : undefined;

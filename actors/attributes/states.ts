@@ -14,6 +14,17 @@ export interface CounterState {
   readonly total: number;
   /** By window name: [bucket number, sum] in bucket order. */
   readonly windows: Readonly<Record<string, readonly (readonly [number, number])[]>>;
+  /** Of a counter that starts from a batch value. */
+  readonly since?: SinceBatch;
+}
+
+/** Amounts by where they stand against a batch: by minute of event time, or by position in the log. */
+export interface SinceBatch {
+  readonly by: 'time' | 'position';
+  /** So many minutes or positions make a block. */
+  readonly grain: number;
+  /** [block, sum in micro-units] in block order. */
+  readonly sums: readonly (readonly [number, number])[];
 }
 
 /** Different values, by hash, in the order of the hashes. */

@@ -1,5 +1,13 @@
 // Attribute states as rows of a profile's record. The first place says the kind; places never change their meaning.
-import type { AttributeState, CounterState, Frequency, ListItem, RemovedItem, Session } from './states.ts';
+import type {
+  AttributeState,
+  CounterState,
+  Frequency,
+  ListItem,
+  RemovedItem,
+  Session,
+  SinceBatch,
+} from './states.ts';
 
 type Row = readonly unknown[];
 
@@ -20,7 +28,9 @@ export function attributeRow(state: AttributeState): Row {
     case 'single':
       return [code, state.value, state.atMs, state.messageId];
     case 'counter':
-      return [code, state.total, state.windows];
+      return state.since
+        ? [code, state.total, state.windows, sinceRow(state.since)]
+        : [code, state.total, state.windows];
     case 'distinct':
       return [code, state.cut, ...state.values.flat()];
     case 'list': {
@@ -55,7 +65,12 @@ export function attributeOf(row: Row): AttributeState {
     case CODES.single:
       return { kind: 'single', value: a, atMs: b as number, messageId: c as string };
     case CODES.counter:
-      return { kind: 'counter', total: a as number, windows: b as CounterState['windows'] };
+      return {
+        kind: 'counter',
+        total: a as number,
+        windows: b as CounterState['windows'],
+        ...(c !== undefined && { since: sinceOf(c as Row) }),
+      };
     case CODES.distinct: {
       const values = inGroups(row.slice(2), 2).map(([hash, atMs]) => [hash, atMs] as [number, number]);
       return { kind: 'distinct', cut: a as number | null, values };
@@ -80,6 +95,15 @@ export function attributeOf(row: Row): AttributeState {
     default:
       throw new Error(`unknown kind of attribute ${String(code)}`);
   }
+}
+
+function sinceRow({ by, grain, sums }: SinceBatch): Row {
+  return [by === 'time' ? 0 : 1, grain, ...sums.flat()];
+}
+
+function sinceOf(row: Row): SinceBatch {
+  const sums = inGroups(row.slice(2), 2).map(([block, micros]) => [block, micros] as [number, number]);
+  return { by: row[0] === 0 ? 'time' : 'position', grain: row[1] as number, sums };
 }
 
 function inGroups(row: Row, size: number): Row[] {

@@ -1,6 +1,7 @@
 // Attributes as a profile shows them at a time: what is kept, aggregates by their own names, and what is computed of it.
 import type { AttributeConfig, SegmentConfig } from '../../shared/contract/config/segment-config.ts';
 import { type Expression, type ExpressionContext, namedFields } from '../../shared/contract/expression.ts';
+import { seedOf } from './backfill.ts';
 import { expressionOf } from './evaluate.ts';
 import { earlier } from './kind.ts';
 import { isKept, kindOf, stateOf } from './kinds.ts';
@@ -50,7 +51,7 @@ export function viewAttributes(
     if (!isKept(config) || (wanted && !namesOf(config).some((name) => wanted.has(name)))) continue;
     const state = stateOf(states, config);
     const kind = kindOf(config);
-    const value = kind.view(state, config, nowMs);
+    const value = kind.view(state, config, nowMs, 'backfill' in config ? seedOf(config, tables) : undefined);
     if (value !== undefined) values[config.name] = value;
     if (kind.aggregates) Object.assign(values, kind.aggregates(state, config, nowMs));
   }

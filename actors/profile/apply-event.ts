@@ -23,6 +23,8 @@ export interface AppliedEvent {
   readonly nowMs: number;
   /** Size of the message. */
   readonly bytes: number;
+  /** Position in the log. */
+  readonly sequence: number;
 }
 
 const NOTHING: Readonly<Record<string, never>> = {};

@@ -64,6 +64,7 @@ export function parseMessage(message: ActorMessage, config: SegmentConfig): Pars
     isAhead,
     nowMs: message.nowMs,
     bytes,
+    sequence: message.sequence,
   };
   const idEntropy = `${message.logId}:${message.sequence}`;
   const linkKeys = keys.usable.map(({ config: { name }, value }) => recordKeys.link(name, value));

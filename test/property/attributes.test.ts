@@ -27,6 +27,7 @@ const CONFIG: CounterConfig = {
   total: true,
   windows: WINDOWS,
   merge: 'sum',
+  backfill: null,
   sensitive: false,
   when: null,
 };
@@ -49,7 +50,7 @@ const adds = fc.array(add, { maxLength: 60 });
 
 function count(list: readonly Add[], before?: CounterState): CounterState | undefined {
   return list.reduce<CounterState | undefined>(
-    (state, { cents, atMs }) => addToCounter(state, CONFIG, cents / 100, atMs, NOW),
+    (state, { cents, atMs }) => addToCounter(state, CONFIG, cents / 100, { atMs, nowMs: NOW, sequence: 1 }),
     before,
   );
 }

@@ -29,7 +29,19 @@ const pairs = fc.array(fc.tuple(number, number), { maxLength: 60 });
 const fields = fc.dictionary(name, json, { maxKeys: 4 });
 const attribute: fc.Arbitrary<AttributeState> = fc.oneof(
   fc.record({ kind: fc.constant('single' as const), value: json, ...mark }),
-  fc.record({ kind: fc.constant('counter' as const), total: number, windows: fc.dictionary(name, pairs) }),
+  fc.record(
+    {
+      kind: fc.constant('counter' as const),
+      total: number,
+      windows: fc.dictionary(name, pairs),
+      since: fc.record({
+        by: fc.constantFrom('time' as const, 'position' as const),
+        grain: fc.integer({ min: 1 }),
+        sums: pairs,
+      }),
+    },
+    { requiredKeys: ['kind', 'total', 'windows'] },
+  ),
   fc.record({
     kind: fc.constant('distinct' as const),
     values: pairs,

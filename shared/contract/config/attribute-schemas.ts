@@ -1,7 +1,7 @@
 // The form of attributes in a config file, by type.
 import { Type } from 'typebox';
 import { CONFIG_LIMITS } from './limits.ts';
-import { Duration, Name, oneOf, Payload, strict, Text } from './schema-parts.ts';
+import { Duration, Name, oneOf, strict, Text } from './schema-parts.ts';
 import { AGGREGATE_KINDS, COUNTER_MERGES, JOIN_MERGES, SINGLE_MERGES } from './segment-config.ts';
 
 const Aggregates = (kinds: readonly string[], max: number = CONFIG_LIMITS.aggregates) =>
@@ -19,6 +19,10 @@ const On = { ...Attribute, on: Name, when: Type.Optional(Text) };
 const Joined = { merge: Type.Optional(oneOf(JOIN_MERGES)) };
 const Windows = Type.Array(Duration, { minItems: 1, maxItems: CONFIG_LIMITS.windows, uniqueItems: true });
 const atMost = (maximum: number) => Type.Integer({ minimum: 1, maximum });
+const Backfill = Type.Object(
+  { attribute: Text, as_of: Type.Optional(Text), through: Type.Optional(Text) },
+  strict,
+);
 const Action = { on: Name, when: Type.Optional(Text) };
 
 export const ATTRIBUTE_SCHEMAS = {
@@ -30,7 +34,7 @@ export const ATTRIBUTE_SCHEMAS = {
       ttl: Type.Optional(Duration),
       keep: Type.Optional(oneOf(['newest', 'first'])),
       merge: Type.Optional(oneOf(SINGLE_MERGES)),
-      backfill: Type.Optional(Payload),
+      backfill: Type.Optional(Backfill),
     },
     strict,
   ),
@@ -44,7 +48,7 @@ export const ATTRIBUTE_SCHEMAS = {
       total: Type.Optional(Type.Boolean()),
       windows: Type.Optional(Windows),
       merge: Type.Optional(oneOf([...COUNTER_MERGES, 'union'])),
-      backfill: Type.Optional(Payload),
+      backfill: Type.Optional(Backfill),
     },
     strict,
   ),
@@ -116,6 +120,7 @@ export interface RawAttribute {
   readonly gap?: string;
   readonly entry?: string;
   readonly merge?: string;
+  readonly backfill?: { readonly attribute: string; readonly as_of?: string; readonly through?: string };
   readonly [other: string]: unknown;
 }
 

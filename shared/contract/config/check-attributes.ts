@@ -3,7 +3,11 @@ import { namedFields, namesRoot } from '../expression.ts';
 import type { RawAction, RawAttribute } from './attribute-schemas.ts';
 import type { MeaningCheck } from './check-meaning.ts';
 import { ALL } from './read-attribute.ts';
+import type { RawSegment } from './schema.ts';
+import type { ColumnType } from './segment-config.ts';
 import type { Path } from './source-map.ts';
+
+type BatchTables = NonNullable<RawSegment['batch']>['tables'];
 
 const NAME = /^[a-z][a-z0-9_]{0,63}$/;
 /** Fields that every item of a list has. */
@@ -12,10 +16,12 @@ const ITEM_FIELDS = ['id', 'at'];
 export function checkAttributes(
   attributes: readonly RawAttribute[],
   events: readonly string[],
+  tables: BatchTables,
   check: MeaningCheck,
 ): void {
   attributes.forEach((attribute, i) => {
     checkAttribute(attribute, ['attributes', i], events, check);
+    checkBackfill(attribute, ['attributes', i], tables, check);
   });
   checkCircles(attributes, check);
 }
@@ -71,6 +77,63 @@ function checkCounter(attribute: RawAttribute, path: Path, check: MeaningCheck):
   if (by !== undefined) check.at([...path, 'by'], 'SHAPE', "a counter has 'by' or 'distinct', not both");
   if (merge !== undefined && merge !== 'union' && merge !== 'survivor')
     check.at([...path, 'merge'], 'SHAPE', "a counter with 'distinct' takes union or survivor");
+}
+
+function checkBackfill(
+  { type, backfill, total, distinct }: RawAttribute,
+  path: Path,
+  tables: BatchTables,
+  check: MeaningCheck,
+): void {
+  if (!backfill) return;
+  const at: Path = [...path, 'backfill'];
+  const { attribute, as_of, through } = backfill;
+  if ((as_of === undefined) === (through === undefined)) {
+    check.at(at, 'SHAPE', "a backfill says how far it reaches: 'as_of' or 'through', one of them");
+    return;
+  }
+  if (distinct !== undefined)
+    check.at(
+      at,
+      'SHAPE',
+      "a counter with 'distinct' has no backfill: it cannot know which values the batch has counted",
+    );
+  else if (type === 'counter' && total !== true)
+    check.at(at, 'SHAPE', "a backfill is where a total starts from: this counter has no 'total: true'");
+  const value = column(
+    attribute,
+    type === 'counter' ? 'number' : undefined,
+    [...at, 'attribute'],
+    tables,
+    check,
+  );
+  const field = as_of === undefined ? 'through' : 'as_of';
+  const kind = as_of === undefined ? 'number' : 'timestamp';
+  const upTo = column((as_of ?? through)!, kind, [...at, field], tables, check);
+  if (value !== undefined && upTo !== undefined && value !== upTo)
+    check.at([...at, field], 'REFERENCE', `'${attribute}' and '${as_of ?? through}' are of different tables`);
+}
+
+/** The table of `table.column`; undefined: there is none, and it was said. */
+function column(
+  text: string,
+  type: ColumnType | undefined,
+  path: Path,
+  tables: BatchTables,
+  check: MeaningCheck,
+): string | undefined {
+  const known = tables.flatMap(({ name, attributes }) =>
+    Object.keys(attributes).map((each) => `${name}.${each}`),
+  );
+  if (!known.includes(text)) {
+    check.reference(text, known, 'column of a batch table', path);
+    return undefined;
+  }
+  const [name, field] = text.split('.');
+  const found = tables.find((table) => table.name === name)!.attributes[field!]!;
+  if (type === undefined || found === type) return name;
+  check.at(path, 'REFERENCE', `'${text}' is of type ${found}, a ${type} is needed`);
+  return undefined;
 }
 
 function checkAggregates(

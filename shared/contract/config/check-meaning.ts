@@ -31,7 +31,7 @@ export function checkMeaning(
   const events = namesOf(raw.events);
   raw.events?.forEach(({ when }, i) => void check.condition(when, ['events', i, 'when'], 'event'));
   raw.audiences?.forEach(({ when }, i) => void check.condition(when, ['audiences', i, 'when'], 'state'));
-  checkAttributes(raw.attributes ?? [], events, check);
+  checkAttributes(raw.attributes ?? [], events, raw.batch?.tables ?? [], check);
   const destinations = namesOf(raw.destinations);
   raw.activations?.forEach((activation, i) => {
     if (activation.payload) check.template(activation.payload, ['activations', i, 'payload']);

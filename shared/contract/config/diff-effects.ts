@@ -92,6 +92,11 @@ const ATTRIBUTE_FIELDS: readonly { readonly fields: readonly string[]; readonly 
     effect: 'a new count of the visit takes in events from now on',
   },
   { fields: ['merge'], effect: 'holds for profiles that merge from now on' },
+  {
+    fields: ['backfill'],
+    effect:
+      'the batch value is what it starts from at once; what a counter took in before and the batch has not counted is missing until the batch has, or it is rebuilt',
+  },
   { fields: ['sensitive'], effect: 'holds for answers from now on' },
 ];
 

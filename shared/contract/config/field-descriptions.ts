@@ -74,7 +74,11 @@ export const FIELD_DESCRIPTIONS: Readonly<Record<string, string>> = {
   'attributes.gap': 'A visit ends when nothing happened for this long.',
   'attributes.entry': 'Expression (CEL) over the first event of a visit, such as its page.',
   'attributes.sensitive': 'Never leaves by a public token.',
-  'attributes.backfill': 'Batch value to start from, with the time up to which it holds.',
+  'attributes.backfill': 'Batch value to start from, and how far it reaches.',
+  'attributes.backfill.attribute': 'Column of a batch table, as table.column.',
+  'attributes.backfill.as_of':
+    'Column with the time up to which the batch counted; events of that minute and later are added to it.',
+  'attributes.backfill.through': 'Column with the position in the event log up to which the batch counted.',
 
   batch: 'Snapshot tables that profiles are joined with.',
   'batch.tables': 'The tables.',

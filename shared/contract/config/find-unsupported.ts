@@ -4,7 +4,6 @@ import type { RawSegment } from './schema.ts';
 import type { Path, SourceMap } from './source-map.ts';
 
 const SECTIONS = ['catalogs', 'journeys', 'destinations', 'personalization'] as const;
-const ATTRIBUTE_FIELDS = ['backfill'] as const;
 const ACTIVATION_FIELDS = ['frequency_cap', 'quiet_hours'] as const;
 
 export function findUnsupported(raw: RawSegment, source: SourceMap): readonly ConfigProblem[] {
@@ -20,9 +19,6 @@ export function findUnsupported(raw: RawSegment, source: SourceMap): readonly Co
   };
   for (const section of SECTIONS)
     if (raw[section] !== undefined) refuse([section], `the section '${section}'`);
-  raw.attributes?.forEach((attribute, i) => {
-    refuseFields(attribute, ATTRIBUTE_FIELDS, ['attributes', i]);
-  });
   raw.activations?.forEach((activation, i) => {
     refuseFields(activation, ACTIVATION_FIELDS, ['activations', i]);
   });

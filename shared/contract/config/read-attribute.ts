@@ -6,6 +6,7 @@ import {
   AGGREGATE_KINDS,
   type AggregateConfig,
   type AttributeConfig,
+  type BackfillConfig,
   type CounterMerge,
   type CounterWindow,
   type JoinMerge,
@@ -34,7 +35,15 @@ export function readAttribute(raw: RawAttribute): AttributeConfig {
     case 'single': {
       const keep = raw.keep ?? 'newest';
       const rule = (raw.merge ?? (keep === 'first' ? 'oldest' : 'newest')) as SingleMerge;
-      return { ...taken, type: 'single', value: raw.value!, ttlMs: ttlOf(raw), keep, merge: rule };
+      return {
+        ...taken,
+        type: 'single',
+        value: raw.value!,
+        ttlMs: ttlOf(raw),
+        keep,
+        merge: rule,
+        backfill: backfillOf(raw),
+      };
     }
     case 'counter':
       return readCounter(raw, taken);
@@ -70,7 +79,14 @@ function readCounter(raw: RawAttribute, taken: Taken): AttributeConfig {
   }
   const merge = (raw.merge ?? 'sum') as CounterMerge;
   const by = raw.by === undefined ? null : typeof raw.by === 'number' ? raw.by.toFixed(6) : raw.by;
-  return { ...taken, type: 'counter', by, total, windows, merge };
+  return { ...taken, type: 'counter', by, total, windows, merge, backfill: backfillOf(raw) };
+}
+
+function backfillOf({ backfill }: RawAttribute): BackfillConfig | null {
+  if (!backfill) return null;
+  const [table, column] = backfill.attribute.split('.');
+  const upTo = (backfill.as_of ?? backfill.through)!.split('.')[1]!;
+  return { table: table!, column: column!, upTo, by: backfill.as_of === undefined ? 'position' : 'time' };
 }
 
 function readList(raw: RawAttribute, taken: Taken, merge: JoinMerge): ListConfig {

@@ -98,6 +98,7 @@ export interface SingleConfig extends EventAttribute {
   readonly ttlMs: number | null;
   readonly keep: 'newest' | 'first';
   readonly merge: SingleMerge;
+  readonly backfill: BackfillConfig | null;
 }
 
 export interface CounterWindow {
@@ -113,6 +114,17 @@ export interface CounterConfig extends EventAttribute {
   readonly total: boolean;
   readonly windows: readonly CounterWindow[];
   readonly merge: CounterMerge;
+  readonly backfill: BackfillConfig | null;
+}
+
+/** A batch value to start from. */
+export interface BackfillConfig {
+  readonly table: string;
+  readonly column: string;
+  /** Column that says how far the batch reached. */
+  readonly upTo: string;
+  /** `upTo` is a time, or a position in the event log. */
+  readonly by: 'time' | 'position';
 }
 
 /** A counter with `distinct`. */

@@ -12,12 +12,12 @@ import {
 } from '../../../shared/contract/config/segment-config.ts';
 
 const README = readFileSync(new URL('../../../actors/attributes/README.md', import.meta.url), 'utf8');
-const COMMON = ['name', 'type', 'backfill'];
+const COMMON = ['name', 'type'];
 
 it.each(Object.entries(ATTRIBUTE_SCHEMAS))('%s, with its fields', (type, schema) => {
   expect(README).toContain(`\`${type}\``);
   for (const field of Object.keys(schema.properties))
-    if (!COMMON.includes(field)) expect(README, `${type}.${field}`).toContain(`\`${field}\``);
+    if (!COMMON.includes(field)) expect(README, `${type}.${field}`).toMatch(new RegExp(`\`${field}[\`:]`));
 });
 
 it('aggregates and merge rules', () => {

@@ -39,7 +39,6 @@ describe('the example of the contract', () => {
     const told = problems.map(({ path, code }) => `${code} ${path}`);
     expect(told.sort()).toEqual(
       [
-        'attributes[2].backfill',
         'catalogs',
         'activations[0].frequency_cap',
         'activations[0].quiet_hours',
@@ -348,6 +347,58 @@ describe('a wrong file', () => {
     expect(new Set(problems.map(({ path }) => path))).toEqual(
       new Set(['events[0].wen', 'attributes[0].on', 'triggers[0].when', 'triggers[0].activate']),
     );
+  });
+});
+
+describe('a backfill', () => {
+  const TABLES = `events: [{ name: bought, when: 'true' }]
+batch:
+  tables:
+    - { name: crm, key: customer_id, attributes: { spend: number, tier: string, at: timestamp, position: number } }
+    - { name: erp, key: customer_id, attributes: { at: timestamp } }
+`;
+  const withBackfill = (backfill: string, rest = 'type: counter, total: true') =>
+    problemsWith(`${TABLES}attributes: [{ name: a, on: bought, ${rest}, backfill: { ${backfill} } }]\n`);
+
+  it.each([
+    ['by time', 'attribute: crm.spend, as_of: crm.at'],
+    ['by position', 'attribute: crm.spend, through: crm.position'],
+  ])('%s is taken', (_, backfill) => {
+    expect(withBackfill(backfill)).toEqual([]);
+  });
+
+  it.each([
+    ['that does not say how far it reaches', 'attribute: crm.spend', '', /'as_of' or 'through'/],
+    ['that says it twice', 'attribute: crm.spend, as_of: crm.at, through: crm.position', '', /one of them/],
+    [
+      'of a column that is misspelt',
+      'attribute: crm.spent, as_of: crm.at',
+      '',
+      /no column of a batch table 'crm.spent'/,
+    ],
+    ['of two tables', 'attribute: crm.spend, as_of: erp.at', '', /different tables/],
+    ['of text for a counter', 'attribute: crm.tier, as_of: crm.at', '', /of type string, a number/],
+    ['whose time is a number', 'attribute: crm.spend, as_of: crm.position', '', /a timestamp is needed/],
+    [
+      'of windows alone',
+      'attribute: crm.spend, as_of: crm.at',
+      'type: counter, windows: [1h]',
+      /no 'total: true'/,
+    ],
+    [
+      'of different values',
+      'attribute: crm.spend, as_of: crm.at',
+      'type: counter, total: true, distinct: event.name',
+      /distinct/,
+    ],
+  ])('%s is refused', (_, backfill, rest, message) => {
+    const problems = withBackfill(backfill, rest || undefined);
+    expect(problems.map((problem) => problem.message)).toEqual([expect.stringMatching(message)]);
+    expect(problems[0]).toMatchObject({ line: 9, path: expect.stringContaining('attributes[0].backfill') });
+  });
+
+  it('suggests the column that was meant', () => {
+    expect(withBackfill('attribute: crm.spent, as_of: crm.at')).toMatchObject([{ suggestion: 'crm.spend' }]);
   });
 });
 

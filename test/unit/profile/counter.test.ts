@@ -20,15 +20,20 @@ const CONFIG: CounterConfig = {
   total: true,
   windows: [HOUR_WINDOW, { name: '7d', ms: 7 * DAY }],
   merge: 'sum',
+  backfill: null,
   sensitive: false,
   when: null,
 };
+
+function eventAt(atMs: number, nowMs = atMs): { atMs: number; nowMs: number; sequence: number } {
+  return { atMs, nowMs, sequence: 1 };
+}
 
 /** Adds [amount, event time, log time] one after another; both times in minutes after T0. */
 function counted(adds: readonly (readonly [number, number, number])[]): CounterState {
   let state: CounterState | undefined;
   for (const [amount, at, now] of adds) {
-    state = addToCounter(state, CONFIG, amount, T0 + at * MINUTE, T0 + now * MINUTE);
+    state = addToCounter(state, CONFIG, amount, eventAt(T0 + at * MINUTE, T0 + now * MINUTE));
   }
   return state!;
 }
@@ -73,7 +78,7 @@ describe('a window of an hour', () => {
 
   it('is bounded, whatever comes in', () => {
     let state: CounterState | undefined;
-    for (let i = 0; i < 5000; i++) state = addToCounter(state, CONFIG, 1, T0 + i * MINUTE, T0 + i * MINUTE);
+    for (let i = 0; i < 5000; i++) state = addToCounter(state, CONFIG, 1, eventAt(T0 + i * MINUTE));
     expect(state!.windows['1h']!.length).toBeLessThanOrEqual(62);
     expect(hourAt(state!, 4999)).toBeGreaterThanOrEqual(60);
     expect(hourAt(state!, 4999)).toBeLessThanOrEqual(61);
@@ -129,7 +134,12 @@ describe('merging', () => {
   });
 
   it('keeps windows that only one side has', () => {
-    const other = addToCounter(undefined, { ...CONFIG, windows: [{ name: '2h', ms: 2 * HOUR }] }, 1, T0, T0);
+    const other = addToCounter(
+      undefined,
+      { ...CONFIG, windows: [{ name: '2h', ms: 2 * HOUR }] },
+      1,
+      eventAt(T0),
+    );
     expect(Object.keys(mergeCounters(a, other).windows).sort()).toEqual(['1h', '2h', '7d']);
   });
 
@@ -146,8 +156,7 @@ describe('a change of config', () => {
       counted([[1, 0, 0]]),
       { ...CONFIG, windows: [{ name: '1d', ms: DAY }] },
       2,
-      T0,
-      T0,
+      eventAt(T0),
     );
     expect(Object.keys(state.windows)).toEqual(['1d']);
     expect([totalSum(state), windowSum(state, { name: '1d', ms: DAY }, T0)]).toEqual([3, 3]);
