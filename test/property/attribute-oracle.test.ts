@@ -1,5 +1,5 @@
 // Attributes and audiences against a count by brute force over the raw events, which shares no code with the engine: events
-// in any order, sent again, of visitors that turn out to be one person, looked at while time passes.
+// in any order, sent again, of visitors that turn out to be one person, looked at while time passes, under any config.
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { isAttributeState } from '../../actors/attributes/check-state.ts';
@@ -7,37 +7,67 @@ import type { Members } from '../../actors/profile/profile.ts';
 import { recordKeys } from '../../shared/contract/names.ts';
 import { configOf, HOUR, MINUTE, ProfileFold, T0 } from '../unit/profile/harness.ts';
 
-const CONFIG = configOf(
-  `events:
+/** What differs from config to config; times in minutes. */
+interface Settings {
+  /** Shortest first. */
+  readonly windows: readonly number[];
+  readonly spendWindow: number;
+  readonly kindsWindow: number;
+  readonly pageTtl: number;
+  readonly recentMax: number;
+  readonly cartTtl: number;
+  readonly gap: number;
+  readonly enough: number;
+}
+
+const settings: fc.Arbitrary<Settings> = fc.record({
+  windows: fc
+    .uniqueArray(fc.constantFrom(1, 7, 10, 45, 60, 90, 240, 1440, 10_080), { minLength: 1, maxLength: 5 })
+    .map((list) => [...list].sort((a, b) => a - b)),
+  spendWindow: fc.constantFrom(3, 60, 120, 480),
+  kindsWindow: fc.constantFrom(5, 60, 100),
+  pageTtl: fc.constantFrom(2, 180, 600),
+  recentMax: fc.integer({ min: 1, max: 6 }),
+  cartTtl: fc.constantFrom(9, 240, 2880),
+  gap: fc.constantFrom(1, 30, 60, 400),
+  enough: fc.integer({ min: 1, max: 4 }),
+});
+
+const nameOf = (minutes: number) => `${minutes}m`;
+const lists = (minutes: readonly number[]) => `[${minutes.map(nameOf).join(', ')}]`;
+
+const configFor = (p: Settings) =>
+  configOf(
+    `events:
   - { name: viewed, when: 'event.name == "Viewed"' }
   - { name: added, when: 'event.name == "Added"' }
   - { name: removed, when: 'event.name == "Removed"' }
   - { name: bought, when: 'event.name == "Bought"' }
   - { name: any, when: 'true' }
 attributes:
-  - { name: last_page, type: single, on: viewed, value: event.properties.v, ttl: 3h }
+  - { name: last_page, type: single, on: viewed, value: event.properties.v, ttl: ${nameOf(p.pageTtl)} }
   - { name: first_page, type: single, on: viewed, value: event.properties.v, keep: first }
-  - { name: views, type: counter, on: viewed, total: true, windows: [10m, 1h, 4h] }
-  - { name: spend, type: counter, on: bought, total: true, by: event.properties.v, windows: [2h] }
-  - { name: kinds, type: counter, on: any, distinct: event.name, total: true, windows: [1h, 3h] }
+  - { name: views, type: counter, on: viewed, total: true, windows: ${lists(p.windows)} }
+  - { name: spend, type: counter, on: bought, total: true, by: event.properties.v, windows: ${lists([p.spendWindow])} }
+  - { name: kinds, type: counter, on: any, distinct: event.name, total: true, windows: ${lists([p.kindsWindow, 3 * p.kindsWindow])} }
   - { name: least, type: min, on: bought, value: event.properties.v }
   - { name: most, type: max, on: bought, value: event.properties.v }
   - { name: mean, type: avg, on: bought, value: event.properties.v }
   - { name: favourite, type: most_frequent, on: any, value: event.properties.v }
-  - { name: visit, type: session, gap: 1h, entry: event.name, aggregate: { visit_views: { count: viewed }, visit_events: { count: all } } }
-  - { name: recent, type: list, on: viewed, id: event.properties.v, max: 3, merge: union }
-  - { name: cart, type: list, on: added, id: event.properties.v, fields: { price: event.properties.v }, ttl: 4h, remove: [{ on: removed, id: event.properties.v }], clear: [{ on: bought }], aggregate: { cart_total: { sum: item.price }, cart_size: { count: all } } }
-  - { name: per_view, type: computed, value: 'double(profile.cart_size) / double(profile.views["4h"])' }
+  - { name: visit, type: session, gap: ${nameOf(p.gap)}, entry: event.name, aggregate: { visit_views: { count: viewed }, visit_events: { count: all } } }
+  - { name: recent, type: list, on: viewed, id: event.properties.v, max: ${p.recentMax}, merge: union }
+  - { name: cart, type: list, on: added, id: event.properties.v, fields: { price: event.properties.v }, ttl: ${nameOf(p.cartTtl)}, remove: [{ on: removed, id: event.properties.v }], clear: [{ on: bought }], aggregate: { cart_total: { sum: item.price }, cart_size: { count: all } } }
+  - { name: per_view, type: computed, value: 'double(profile.cart_size) / double(profile.views["${nameOf(p.windows.at(-1)!)}"])' }
 audiences:
-  - { name: browsing, when: 'profile.views["1h"] >= 2.0' }
+  - { name: browsing, when: 'profile.views["${nameOf(p.windows[0]!)}"] >= ${p.enough}.0' }
   - { name: with_cart, when: 'profile.cart_size > 0' }
-  - { name: visiting, when: 'profile.visit.active && profile.visit_events >= 2' }
+  - { name: visiting, when: 'profile.visit.active && profile.visit_events >= ${p.enough}' }
   - { name: on_three, when: 'profile.last_page == 3.0' }
 `,
-  `keys:
+    `keys:
     - { name: person, kind: person }
     - { name: device, kind: device }`,
-);
+  );
 
 interface Raw {
   readonly id: string;
@@ -93,40 +123,46 @@ function inWindow(event: Raw, windowMs: number, bucketMs: number, now: number): 
   return (Math.floor(timeOf(event) / bucketMs) + 1) * bucketMs > now - windowMs;
 }
 
-function expectedOf(events: readonly Raw[], now: number): Values {
+function expectedOf(events: readonly Raw[], now: number, p: Settings): Values {
   const named = (name: string) => events.filter((event) => event.name === name).sort(newestFirst);
   const [views, bought] = [named('Viewed'), named('Bought')];
   const within = (list: readonly Raw[], ms: number) =>
     list.filter((event) => inWindow(event, ms, ms / 60, now));
+  // The finer of two windows says how exact both are.
+  const kindsIn = (minutes: number) =>
+    new Set(
+      events
+        .filter((event) => inWindow(event, minutes * MINUTE, (p.kindsWindow * MINUTE) / 60, now))
+        .map(({ name }) => name),
+    ).size;
   const paid = bought.map(({ v }) => v);
   const values: Values = {
     views: {
-      '10m': within(views, 10 * MINUTE).length,
-      '1h': within(views, HOUR).length,
-      '4h': within(views, 4 * HOUR).length,
+      ...Object.fromEntries(p.windows.map((m) => [nameOf(m), within(views, m * MINUTE).length])),
       total: views.length,
     },
-    spend: { '2h': sum(within(bought, 2 * HOUR).map(({ v }) => v)), total: sum(paid) },
+    spend: {
+      [nameOf(p.spendWindow)]: sum(within(bought, p.spendWindow * MINUTE).map(({ v }) => v)),
+      total: sum(paid),
+    },
     kinds: {
-      '1h': new Set(events.filter((event) => inWindow(event, HOUR, MINUTE, now)).map(({ name }) => name))
-        .size,
-      '3h': new Set(events.filter((event) => inWindow(event, 3 * HOUR, MINUTE, now)).map(({ name }) => name))
-        .size,
+      [nameOf(p.kindsWindow)]: kindsIn(p.kindsWindow),
+      [nameOf(3 * p.kindsWindow)]: kindsIn(3 * p.kindsWindow),
       total: new Set(events.map(({ name }) => name)).size,
     },
     favourite: favouriteOf(events),
-    ...visitOf(events, now),
-    recent: { items: recentOf(views) },
-    ...cartOf(events, now),
+    ...visitOf(events, now, p.gap * MINUTE),
+    recent: { items: recentOf(views, p.recentMax) },
+    ...cartOf(events, now, p.cartTtl * MINUTE),
   };
-  if (views[0] && timeOf(views[0]) + 3 * HOUR > now) values.last_page = views[0].v;
+  if (views[0] && timeOf(views[0]) + p.pageTtl * MINUTE > now) values.last_page = views[0].v;
   if (views.length > 0) values.first_page = views.at(-1)!.v;
   if (paid.length > 0) {
     values.least = Math.min(...paid);
     values.most = Math.max(...paid);
     values.mean = sum(paid) / paid.length;
   }
-  const shown = within(views, 4 * HOUR).length;
+  const shown = within(views, p.windows.at(-1)! * MINUTE).length;
   if (shown > 0) values.per_view = (values.cart_size as number) / shown;
   return values;
 }
@@ -141,17 +177,17 @@ function favouriteOf(events: readonly Raw[]): number {
   return ranked[0]!;
 }
 
-function visitOf(events: readonly Raw[], now: number): Values {
+function visitOf(events: readonly Raw[], now: number, gapMs: number): Values {
   const inOrder = [...events].sort((a, b) => -newestFirst(a, b));
   const visits: Raw[][] = [];
   for (const event of inOrder) {
     const last = visits.at(-1)?.at(-1);
-    if (last && timeOf(event) - timeOf(last) <= HOUR) visits.at(-1)!.push(event);
+    if (last && timeOf(event) - timeOf(last) <= gapMs) visits.at(-1)!.push(event);
     else visits.push([event]);
   }
   const visit = visits.at(-1)!;
   const [start, last] = [timeOf(visit[0]!), timeOf(visit.at(-1)!)];
-  const active = now - last <= HOUR;
+  const active = now - last <= gapMs;
   return {
     visit: {
       number: visits.length,
@@ -167,22 +203,22 @@ function visitOf(events: readonly Raw[], now: number): Values {
   };
 }
 
-function recentOf(views: readonly Raw[]): readonly Values[] {
+function recentOf(views: readonly Raw[], max: number): readonly Values[] {
   const newest = views.filter((event, i) => views.findIndex(({ v }) => v === event.v) === i);
   return newest
-    .slice(0, 3)
+    .slice(0, max)
     .reverse()
     .map((event) => ({ id: String(event.v), at: new Date(timeOf(event)).toISOString() }));
 }
 
-function cartOf(events: readonly Raw[], now: number): Values {
+function cartOf(events: readonly Raw[], now: number, ttlMs: number): Values {
   const newestFirstOf = (name: string, v?: number) =>
     events.filter((event) => event.name === name && (v === undefined || event.v === v)).sort(newestFirst)[0];
   const cleared = newestFirstOf('Bought');
   const items = [1, 2, 3, 4, 5].flatMap((v) => {
     const added = newestFirstOf('Added', v);
     const removed = newestFirstOf('Removed', v);
-    if (!added || timeOf(added) <= now - 4 * HOUR) return [];
+    if (!added || timeOf(added) <= now - ttlMs) return [];
     if (removed && newestFirst(removed, added) < 0) return [];
     return cleared && newestFirst(cleared, added) < 0 ? [] : [added];
   });
@@ -196,7 +232,7 @@ function cartOf(events: readonly Raw[], now: number): Values {
   return { cart: { items: shown, cart_total, cart_size: items.length }, cart_total, cart_size: items.length };
 }
 
-function audiencesExpected(values: Values): string[] {
+function audiencesExpected(values: Values, { windows, enough }: Settings): string[] {
   const { views, visit, visit_events, cart_size, last_page } = values as {
     views: Record<string, number>;
     visit: { active: boolean };
@@ -205,9 +241,9 @@ function audiencesExpected(values: Values): string[] {
     last_page?: number;
   };
   return [
-    ...(views['1h']! >= 2 ? ['browsing'] : []),
+    ...(views[nameOf(windows[0]!)]! >= enough ? ['browsing'] : []),
     ...(last_page === 3 ? ['on_three'] : []),
-    ...(visit.active && visit_events >= 2 ? ['visiting'] : []),
+    ...(visit.active && visit_events >= enough ? ['visiting'] : []),
     ...(cart_size > 0 ? ['with_cart'] : []),
   ];
 }
@@ -243,8 +279,8 @@ function once(events: readonly Raw[]): readonly Raw[] {
 describe('attributes and audiences', () => {
   it('are what a count of all events by brute force says, at any time', () => {
     fc.assert(
-      fc.property(streams, fc.array(ms(0, 6 * HOUR), { maxLength: 3 }), (stream, later) => {
-        const fold = new ProfileFold(CONFIG);
+      fc.property(settings, streams, fc.array(ms(0, 6 * HOUR), { maxLength: 3 }), (p, stream, later) => {
+        const fold = new ProfileFold(configFor(p));
         const sent: Raw[] = [];
         const look = (now: number) => {
           fold.ringUntil(now);
@@ -253,12 +289,12 @@ describe('attributes and audiences', () => {
           const counted = new Set<string>();
           for (const [device, events] of byDevice) {
             const view = fold.view('device', `d${device}`, now);
-            const expected = expectedOf(events, now);
+            const expected = expectedOf(events, now, p);
             expect(view.attributes).toEqual(expected);
             // What a profile keeps can travel in a command.
             for (const state of Object.values(fold.holder('device', `d${device}`)!.attributes))
               expect(isAttributeState(JSON.parse(JSON.stringify(state)))).toBe(true);
-            const audiences = audiencesExpected(expected);
+            const audiences = audiencesExpected(expected, p);
             expect([...view.audiences].sort()).toEqual(audiences);
             if (counted.has(view.id)) continue;
             counted.add(view.id);
