@@ -1,10 +1,10 @@
 // The form of attributes in a config file, by type.
 import { Type } from 'typebox';
-import { CONFIG_LIMITS } from './limits.ts';
+import { LIMITS_MAX } from './limits.ts';
 import { Duration, Name, oneOf, strict, Text } from './schema-parts.ts';
 import { AGGREGATE_KINDS, COUNTER_MERGES, JOIN_MERGES, SINGLE_MERGES } from './segment-config.ts';
 
-const Aggregates = (kinds: readonly string[], max: number = CONFIG_LIMITS.aggregates) =>
+const Aggregates = (kinds: readonly string[], max: number = LIMITS_MAX.aggregates) =>
   Type.Record(
     Type.String(),
     Type.Object(Object.fromEntries(kinds.map((kind) => [kind, Type.Optional(Text)])), {
@@ -17,7 +17,7 @@ const Aggregates = (kinds: readonly string[], max: number = CONFIG_LIMITS.aggreg
 const Attribute = { name: Name, sensitive: Type.Optional(Type.Boolean()) };
 const On = { ...Attribute, on: Name, when: Type.Optional(Text) };
 const Joined = { merge: Type.Optional(oneOf(JOIN_MERGES)) };
-const Windows = Type.Array(Duration, { minItems: 1, maxItems: CONFIG_LIMITS.windows, uniqueItems: true });
+const Windows = Type.Array(Duration, { minItems: 1, maxItems: LIMITS_MAX.windows, uniqueItems: true });
 const atMost = (maximum: number) => Type.Integer({ minimum: 1, maximum });
 const Backfill = Type.Object(
   { attribute: Text, as_of: Type.Optional(Text), through: Type.Optional(Text) },
@@ -44,7 +44,7 @@ export const ATTRIBUTE_SCHEMAS = {
       type: Type.Literal('counter'),
       by: Type.Optional(Type.Union([Text, Type.Number()])),
       distinct: Type.Optional(Text),
-      exact: Type.Optional(atMost(CONFIG_LIMITS.distinct_exact)),
+      exact: Type.Optional(atMost(LIMITS_MAX.distinct_exact)),
       total: Type.Optional(Type.Boolean()),
       windows: Type.Optional(Windows),
       merge: Type.Optional(oneOf([...COUNTER_MERGES, 'union'])),
@@ -58,8 +58,8 @@ export const ATTRIBUTE_SCHEMAS = {
       ...Joined,
       type: Type.Literal('list'),
       id: Text,
-      fields: Type.Optional(Type.Record(Type.String(), Text, { maxProperties: CONFIG_LIMITS.list_fields })),
-      max: Type.Optional(atMost(CONFIG_LIMITS.list_items)),
+      fields: Type.Optional(Type.Record(Type.String(), Text, { maxProperties: LIMITS_MAX.list_fields })),
+      max: Type.Optional(atMost(LIMITS_MAX.list_items)),
       ttl: Type.Optional(Duration),
       remove: Type.Optional(Type.Array(Type.Object({ ...Action, id: Text }, strict))),
       clear: Type.Optional(Type.Array(Type.Object(Action, strict))),
@@ -76,7 +76,7 @@ export const ATTRIBUTE_SCHEMAS = {
       ...Joined,
       type: Type.Literal('most_frequent'),
       value: Text,
-      max: Type.Optional(atMost(CONFIG_LIMITS.frequent_values)),
+      max: Type.Optional(atMost(LIMITS_MAX.frequent_values)),
     },
     strict,
   ),

@@ -3,6 +3,7 @@ import { didYouMean } from '../../kernel/edit-distance.ts';
 import { compileExpression, namedFields, namesRoot } from '../expression.ts';
 import { compileTemplate, expressionsOf } from '../template.ts';
 import { checkAttributes } from './check-attributes.ts';
+import { checkLimits } from './check-limits.ts';
 import { checkStitching } from './check-stitching.ts';
 import type { ConfigProblem } from './problem.ts';
 import type { RawSegment } from './schema.ts';
@@ -28,6 +29,7 @@ export function checkMeaning(
     check.unique(raw[section] ?? [], [section]);
   }
   check.sharedNamespace(raw);
+  checkLimits(raw, check);
   const events = namesOf(raw.events);
   raw.events?.forEach(({ when }, i) => void check.condition(when, ['events', i, 'when'], 'event'));
   raw.audiences?.forEach(({ when }, i) => void check.condition(when, ['audiences', i, 'when'], 'state'));

@@ -1,7 +1,7 @@
 // How much a config may ask for. Each is above what the field's hosted products allow; a config beyond one is refused by
 // name, and what events bring is bounded by the others.
 
-/** Of one segment's config. */
+/** Of one segment's config, unless its section `limits` says otherwise. */
 export const CONFIG_LIMITS = {
   stitching_keys: 200,
   key_events: 2_000,
@@ -23,6 +23,25 @@ export const CONFIG_LIMITS = {
   triggers: 2_000,
   activations: 1_000,
 } as const;
+
+export type LimitName = keyof typeof CONFIG_LIMITS;
+
+/** What the section `limits` may set: beyond that a config is not read, or a profile would not fit its record. */
+export const LIMITS_MAX: Readonly<Record<LimitName, number>> = {
+  stitching_keys: 500,
+  key_events: 20_000,
+  expression_chars: 16_000,
+  attributes: 10_000,
+  windows: 100,
+  list_items: 10_000,
+  list_fields: 200,
+  aggregates: 200,
+  distinct_exact: 20_000,
+  frequent_values: 2_000,
+  audiences: 10_000,
+  triggers: 20_000,
+  activations: 10_000,
+};
 
 export const CONFIG_DEFAULTS = {
   list_items: 100,

@@ -16,6 +16,7 @@ export interface ConfigProblem {
     | 'EXPRESSION'
     | 'PATTERN'
     | 'DURATION'
+    | 'LIMIT'
     | 'NOT_YET_SUPPORTED';
   readonly message: string;
   readonly suggestion?: string;

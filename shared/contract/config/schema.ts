@@ -3,7 +3,7 @@
 import { Type } from 'typebox';
 import { EVENT_LIMITS } from '../event.ts';
 import { ATTRIBUTE_TYPES, type RawAttribute } from './attribute-schemas.ts';
-import { CONFIG_LIMITS } from './limits.ts';
+import { LIMITS_MAX, type LimitName } from './limits.ts';
 import { Name, oneOf, Payload, strict, Text } from './schema-parts.ts';
 import {
   COLUMN_TYPES,
@@ -48,7 +48,7 @@ const Key = Type.Object(
 
 const Stitching = Type.Object(
   {
-    keys: Type.Array(Key, { minItems: 1, maxItems: CONFIG_LIMITS.stitching_keys }),
+    keys: Type.Array(Key, { minItems: 1, maxItems: LIMITS_MAX.stitching_keys }),
     invalid: Type.Optional(Values),
     on_limit: Type.Optional(oneOf(ON_LIMIT)),
     max_keys_per_profile: Type.Optional(Type.Integer({ minimum: 1, maximum: 10_000 })),
@@ -93,23 +93,34 @@ const Journey = Type.Object({ name: Name }, { additionalProperties: true });
 const Destination = Type.Object({ name: Name, type: Type.String() }, { additionalProperties: true });
 const Service = Type.Object({ service: Name }, { additionalProperties: true });
 
+const Limits = Type.Object(
+  Object.fromEntries(
+    Object.entries(LIMITS_MAX).map(([name, maximum]) => [
+      name,
+      Type.Optional(Type.Integer({ minimum: 1, maximum })),
+    ]),
+  ),
+  strict,
+);
+
 export const SegmentFile = Type.Object(
   {
     segment: Type.String({ pattern: '^[a-z0-9-]{1,32}$' }),
+    limits: Type.Optional(Limits),
     stitching: Stitching,
-    events: Type.Optional(Type.Array(EventRule, { maxItems: CONFIG_LIMITS.key_events })),
+    events: Type.Optional(Type.Array(EventRule, { maxItems: LIMITS_MAX.key_events })),
     attributes: Type.Optional(
       Type.Array(Type.Object({ name: Name, type: oneOf(ATTRIBUTE_TYPES) }, { additionalProperties: true }), {
-        maxItems: CONFIG_LIMITS.attributes,
+        maxItems: LIMITS_MAX.attributes,
       }),
     ),
     batch: Type.Optional(Batch),
     catalogs: Type.Optional(
       Type.Array(Type.Object({ name: Name, key: Name, attributes: ColumnTypes }, strict)),
     ),
-    audiences: Type.Optional(Type.Array(EventRule, { maxItems: CONFIG_LIMITS.audiences })),
-    activations: Type.Optional(Type.Array(Activation, { maxItems: CONFIG_LIMITS.activations })),
-    triggers: Type.Optional(Type.Array(Trigger, { maxItems: CONFIG_LIMITS.triggers })),
+    audiences: Type.Optional(Type.Array(EventRule, { maxItems: LIMITS_MAX.audiences })),
+    activations: Type.Optional(Type.Array(Activation, { maxItems: LIMITS_MAX.activations })),
+    triggers: Type.Optional(Type.Array(Trigger, { maxItems: LIMITS_MAX.triggers })),
     journeys: Type.Optional(Type.Array(Journey)),
     destinations: Type.Optional(Type.Array(Destination)),
     personalization: Type.Optional(Type.Array(Service)),
@@ -120,6 +131,7 @@ export const SegmentFile = Type.Object(
 /** A config file that has the form above; every list is present or absent as written. */
 export interface RawSegment {
   readonly segment: string;
+  readonly limits?: Readonly<Partial<Record<LimitName, number>>>;
   readonly stitching: {
     readonly keys: readonly RawKey[];
     readonly invalid?: readonly string[];

@@ -2,7 +2,12 @@
 import { readFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
 import { ATTRIBUTE_SCHEMAS } from '../../../shared/contract/config/attribute-schemas.ts';
-import { CONFIG_DEFAULTS, CONFIG_LIMITS } from '../../../shared/contract/config/limits.ts';
+import {
+  CONFIG_DEFAULTS,
+  CONFIG_LIMITS,
+  LIMITS_MAX,
+  type LimitName,
+} from '../../../shared/contract/config/limits.ts';
 import { parseSegmentConfig } from '../../../shared/contract/config/parse.ts';
 import {
   AGGREGATE_KINDS,
@@ -25,9 +30,11 @@ it('aggregates and merge rules', () => {
     expect(README).toContain(`\`${word}\``);
 });
 
-it('limits and defaults', () => {
-  const numbers = [...Object.values(CONFIG_LIMITS), ...Object.values(CONFIG_DEFAULTS)];
-  for (const number of numbers) expect(README).toContain(number.toLocaleString('en-US'));
+it('limits, as they are', () => {
+  const shown = (number: number) => number.toLocaleString('en-US');
+  for (const [name, limit] of Object.entries(CONFIG_LIMITS))
+    expect(README).toContain(`| \`${name}\` | ${shown(limit)} | ${shown(LIMITS_MAX[name as LimitName])} |`);
+  for (const number of Object.values(CONFIG_DEFAULTS)) expect(README).toContain(shown(number));
 });
 
 it('the example of the repository README is a config that runs', () => {

@@ -350,6 +350,50 @@ describe('a wrong file', () => {
   });
 });
 
+describe('limits', () => {
+  const many = (section: string, item: (i: number) => string, count: number) =>
+    `${section}:\n${Array.from({ length: count }, (_, i) => `  - ${item(i)}\n`).join('')}`;
+  const EVENT = "events: [{ name: bought, when: 'true' }]\n";
+  const audience = (i: number) => `{ name: a${i}, when: 'true' }`;
+
+  it.each<[string, string, string]>([
+    ['audiences', many('audiences', audience, 3), 'audiences'],
+    [
+      'windows',
+      `${EVENT}attributes: [{ name: a, type: counter, on: bought, windows: [1h, 2h, 3h] }]\n`,
+      'attributes[0].windows',
+    ],
+    [
+      'list_items',
+      `${EVENT}attributes: [{ name: a, type: list, on: bought, id: event.name, max: 3 }]\n`,
+      'attributes[0].max',
+    ],
+    ['expression_chars', "events: [{ name: bought, when: '1 == 1' }]\n", 'events[0].when'],
+  ])('%s is what the config itself sets', (name, rest, path) => {
+    expect(problemsWith(`limits: { ${name}: 100 }\n${rest}`)).toEqual([]);
+    expect(problemsWith(`limits: { ${name}: 2 }\n${rest}`)).toMatchObject([
+      {
+        code: 'LIMIT',
+        path,
+        message: expect.stringContaining(`at most 2 are allowed: 'limits: { ${name}: … }'`),
+      },
+    ]);
+  });
+
+  it('hold by default, and can be raised', () => {
+    const rest = many('audiences', audience, 1_001);
+    expect(problemsWith(rest)).toMatchObject([{ code: 'LIMIT', path: 'audiences' }]);
+    expect(problemsWith(`limits: { audiences: 1001 }\n${rest}`)).toEqual([]);
+  });
+
+  it('cannot be raised beyond what the engine takes, nor be misspelt', () => {
+    expect(problemsWith('limits: { audiences: 10001 }\n')).toMatchObject([{ path: 'limits.audiences' }]);
+    expect(problemsWith('limits: { audience: 10 }\n')).toMatchObject([
+      { code: 'UNKNOWN_FIELD', suggestion: 'audiences' },
+    ]);
+  });
+});
+
 describe('a backfill', () => {
   const TABLES = `events: [{ name: bought, when: 'true' }]
 batch:
