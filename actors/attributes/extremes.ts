@@ -59,6 +59,6 @@ export const average: Kind<AverageConfig, AverageState> = {
     return [{ attribute: config.name, on: config.on, run: guarded(config.when, where, run) }];
   },
   combine: (a, b) => ({ kind: 'average', sum: a.sum + b.sum, count: a.count + b.count }),
-  view: (state) => (state ? state.sum / state.count / MICRO : undefined),
+  view: (state) => (state ? state.sum / MICRO / state.count : undefined),
   nextChange: () => undefined,
 };
