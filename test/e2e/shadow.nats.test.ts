@@ -232,18 +232,44 @@ attributes:
   - { name: units, type: counter, on: line, by: event.properties.qty, total: true, windows: [1d, 30d] }
   - { name: products, type: counter, on: line, distinct: event.properties.stock, total: true }
   - { name: last_product, type: single, on: line, value: event.properties.stock }
+  - { name: orders, type: counter, on: line, when: 'event.properties.event == "purchase"', distinct: event.properties.invoice, total: true }
+  - { name: revenue, type: counter, on: line, when: 'event.properties.event == "purchase"', by: event.properties.qty * event.properties.price, total: true }
+  - { name: cancelled, type: counter, on: line, when: 'event.properties.event == "cancel"', by: event.properties.qty, total: true }
 `;
 
-  /** Counted from the file: units in all, in the day before `endMs`, and different products, by customer. */
-  function expectedAt(endMs: number) {
+  interface Counted {
+    units: number;
+    day: number;
+    cancelled: number;
+    revenue: number;
+    newestMs: number;
+    readonly products: Set<string>;
+    readonly orders: Set<string>;
+    /** Those of the newest lines: one of them is the last. */
+    readonly last: Set<string>;
+  }
+
+  /** Counted from the file, by customer; `day`: in the day before `endMs`. */
+  function expectedAt(endMs: number): ReadonlyMap<string, Counted> {
     const known = LINES.filter(([, at, , customer]) => customer !== '' && Date.parse(at!) <= endMs);
-    const customers = new Map<string, { units: number; day: number; products: Set<string> }>();
+    const customers = new Map<string, Counted>();
     const bucket = 86_400_000 / 60;
-    for (const [, at, , customer, , stock, qty] of known) {
-      const sum = customers.get(customer!) ?? { units: 0, day: 0, products: new Set() };
+    for (const [, at, invoice, customer, event, stock, qty, price] of known) {
+      const sum = customers.get(customer!) ?? {
+        ...{ units: 0, day: 0, cancelled: 0, revenue: 0, newestMs: 0 },
+        ...{ products: new Set<string>(), orders: new Set<string>(), last: new Set<string>() },
+      };
+      const atMs = Date.parse(at!);
       sum.units += Number(qty);
-      if ((Math.floor(Date.parse(at!) / bucket) + 1) * bucket > endMs - 86_400_000) sum.day += Number(qty);
+      if ((Math.floor(atMs / bucket) + 1) * bucket > endMs - 86_400_000) sum.day += Number(qty);
       sum.products.add(stock!);
+      if (event === 'purchase') {
+        sum.orders.add(invoice!);
+        sum.revenue += Number(qty) * Number(price);
+      } else sum.cancelled += Number(qty);
+      if (atMs > sum.newestMs) sum.last.clear();
+      sum.newestMs = Math.max(sum.newestMs, atMs);
+      if (atMs === sum.newestMs) sum.last.add(stock!);
       customers.set(customer!, sum);
     }
     return customers;
@@ -282,19 +308,25 @@ attributes:
           'properties.qty=qty:number',
           '--map',
           'properties.stock=stock',
+          '--map',
+          'properties.price=price:number',
         ],
+        ...['--map', 'properties.event=event', '--map', 'properties.invoice=invoice'],
         ...['--map', 'timestamp=ts', '--json'],
       );
       expect(replayed.code, replayed.err).toBe(0);
       const found = await profilesAt(shadow, endMs);
       const expected = expectedAt(endMs);
       expect(expected.size).toBeGreaterThan(30);
-      for (const [customer, { units, day, products }] of expected) {
+      expect([...expected.values()].some(({ cancelled }) => cancelled < 0)).toBe(true);
+      for (const [customer, { units, day, cancelled, revenue, products, orders, last }] of expected) {
         const attributes = found.get(customer);
         expect(attributes, customer).toMatchObject({
-          units: { '1d': day, '30d': units, total: units },
-          products: products.size,
+          ...{ units: { '1d': day, '30d': units, total: units }, products: products.size },
+          ...{ orders: orders.size, cancelled },
         });
+        expect(attributes!.revenue, customer).toBeCloseTo(revenue, 4);
+        expect(last, customer).toContain(attributes!.last_product);
       }
     },
     60_000,
