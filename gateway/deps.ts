@@ -9,6 +9,7 @@ import type { Clock } from '../shared/kernel/clock.ts';
 import type { Random } from '../shared/kernel/random.ts';
 import type { AuditLog } from '../shared/ports/audit-log.ts';
 import type { ConfigStore } from '../shared/ports/config-store.ts';
+import type { EventHistory } from '../shared/ports/event-history.ts';
 import type { EventLogAppender, EventLogReader } from '../shared/ports/event-log.ts';
 import type { Membership } from '../shared/ports/membership.ts';
 import type { OutboxCopies } from '../shared/ports/outbox-copies.ts';
@@ -26,6 +27,8 @@ export interface GatewaySegment {
   /** Closed by the gateway, after the last request in flight. */
   readonly appender: EventLogAppender;
   readonly log: Pick<EventLogReader, 'state' | 'lastSequenceOf' | 'countAfter' | 'messageAt' | 'open'>;
+  /** Archive and log as one: as far back as events are kept. */
+  readonly history: EventHistory;
   /** Written for jobs alone: profiles are the workers'. */
   readonly store: Pick<RecordStore, 'read' | 'commit'>;
   readonly membership: Pick<Membership, 'members' | 'probe'>;

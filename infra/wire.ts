@@ -22,10 +22,11 @@ import { createRecentEvents } from '../shared/nats/recent-events.ts';
 import { createRecordStore } from '../shared/nats/record-store.ts';
 import { createReplies, createReplyBoxes } from '../shared/nats/replies.ts';
 import { withSnapshotRows } from '../shared/nats/snapshots.ts';
+import type { EventHistory } from '../shared/ports/event-history.ts';
 import type { Membership, WorkerActivity } from '../shared/ports/membership.ts';
 import type { RoleSettings } from '../shared/settings.ts';
 import { DEFAULT_PORT } from '../shared/settings.ts';
-import { runBatch } from './batch-role.ts';
+import { openHistory, runBatch } from './batch-role.ts';
 import { type Belongings, owning } from './belongings.ts';
 import { actorOf, type DeployedSegment } from './deploy.ts';
 import { Housekeeper } from './housekeeper.ts';
@@ -34,6 +35,7 @@ import {
   createHousekeeperTelemetry,
   type HousekeeperMetrics,
 } from './housekeeper-telemetry.ts';
+import { lazyDuck } from './lazy-duck.ts';
 import type { Log } from './log.ts';
 import { endOrphan, forgetServer, noteServer } from './nats-orphan.ts';
 import { resolveNatsServer } from './nats-server/resolve.ts';
@@ -85,9 +87,13 @@ export function createRegistry(): Registry {
 export function runGateway(settings: RoleSettings, deps: RoleDeps): Promise<RunningGateway> {
   return owning(async (belongings) => {
     const { door, segments } = await openSegments(settings, deps, 'gateway', belongings);
+    const { dataDir } = settings;
+    const duck = lazyDuck(dataDir, belongings);
+    const history = ({ names, shards }: DeployedSegment) =>
+      openHistory(door, names, { dataDir, shards, duck });
     const app = await createGateway(
       {
-        segments: segments.map((segment) => gatewaySegment(door, segment)),
+        segments: segments.map((segment) => gatewaySegment(door, segment, history(segment))),
         clock: systemClock,
         random: systemRandom,
         logger: deps.log,
@@ -190,7 +196,7 @@ async function natsForDev(
   return { url: server.url, failed };
 }
 
-function gatewaySegment(door: NatsDoor, segment: DeployedSegment): GatewaySegment {
+function gatewaySegment(door: NatsDoor, segment: DeployedSegment, history: EventHistory): GatewaySegment {
   const { names, shards } = segment;
   return {
     config: segment.config,
@@ -199,6 +205,7 @@ function gatewaySegment(door: NatsDoor, segment: DeployedSegment): GatewaySegmen
     recentEvents: createRecentEvents(door, names),
     appender: createEventLogAppender(door, names, { clock: systemClock, random: systemRandom }),
     log: createEventLogReader(door, names, shards),
+    history,
     store: withSnapshotRows(createRecordStore(door, names), door, names),
     runs: segment.runs,
     replyBoxes: createReplyBoxes(door),

@@ -6,7 +6,7 @@ import type { DuckDBValue } from '@duckdb/node-api';
 import { readEnvelope } from '../../actors/profile/parse-message.ts';
 import { StitchworkError } from '../../shared/kernel/errors.ts';
 import type { ArchiveStorage } from '../../shared/ports/archive-storage.ts';
-import type { EventHistory, HistoryQuery } from '../../shared/ports/event-history.ts';
+import type { EventHistory, HistoryBeginning, HistoryQuery } from '../../shared/ports/event-history.ts';
 import type { EventLogReader, LogMessage } from '../../shared/ports/event-log.ts';
 import type { LogScan } from '../../shared/ports/log-scan.ts';
 import type { Duck } from '../duck.ts';
@@ -30,16 +30,41 @@ const TRIES_MAX = 20;
 
 export function createEventHistory(deps: HistoryDeps): EventHistory {
   return {
-    async beginning() {
-      const [manifest, state] = [await archiveOf(deps), await deps.log.state()];
-      const oldest = [...manifest.files.values()].sort((a, b) => a.first - b.first)[0];
-      if (oldest)
-        return { logId: state.createdAt, firstSequence: manifest.startsAfter + 1, keptFromMs: oldest.fromMs };
-      const first = await deps.log.messageAt(state.firstSequence);
-      return { logId: state.createdAt, firstSequence: state.firstSequence, keptFromMs: first?.timeMs };
-    },
+    beginning: () => beginning(deps),
     read: (query, signal) => read(deps, query, signal),
   };
+}
+
+async function beginning(deps: HistoryDeps): Promise<HistoryBeginning> {
+  const manifest = await archiveOf(deps);
+  for (let tries = 1; ; tries++) {
+    const { createdAt: logId, firstSequence, lastSequence } = await deps.log.state();
+    const oldest = [...manifest.files.values()].sort((a, b) => a.first - b.first)[0];
+    // An archive that was given up ends before the log begins: what lies between is gone.
+    if (oldest && manifest.position + 1 >= firstSequence)
+      return { logId, firstSequence: manifest.startsAfter + 1, keptFromMs: oldest.fromMs };
+    const first = firstSequence > lastSequence ? undefined : await deps.log.messageAt(firstSequence);
+    if (first || firstSequence > lastSequence || tries >= TRIES_MAX)
+      return { logId, firstSequence, keptFromMs: first?.timeMs };
+    // It was removed between the two questions.
+  }
+}
+
+/** A sequence from `from` on, at or before the first message of a log time: by halves, over what the log still has. */
+async function sequenceAt(deps: HistoryDeps, timeMs: number, from: number, upTo: number): Promise<number> {
+  const { firstSequence } = await deps.log.state();
+  // What the log gave up meanwhile the archive has.
+  if (firstSequence > from && (await archiveOf(deps)).position >= from) return from;
+  let low = Math.max(from, firstSequence);
+  let high = upTo;
+  while (low < high) {
+    const middle = Math.floor((low + high) / 2);
+    const message = await deps.log.messageAt(middle);
+    if (!message) return low;
+    if (message.timeMs < timeMs) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }
 
 async function* read(
@@ -49,9 +74,11 @@ async function* read(
 ): AsyncIterable<readonly LogMessage[]> {
   const upTo = Math.min(query.toSequence ?? Number.POSITIVE_INFINITY, (await deps.log.state()).lastSequence);
   let next = Math.max(1, query.fromSequence ?? 1);
+  const { fromTimeMs } = query;
   while (next <= upTo) {
     signal.throwIfAborted();
     const { position } = await archiveOf(deps);
+    if (fromTimeMs !== undefined && next > position) next = await sequenceAt(deps, fromTimeMs, next, upTo);
     const part = { from: next, upTo: next <= position ? Math.min(upTo, position) : upTo };
     const source = next <= position ? fromArchive : fromLog;
     for await (const step of source(deps, query, part, signal)) {

@@ -12,7 +12,6 @@ import { StitchworkError } from '../../shared/kernel/errors.ts';
 import type { LogMessage } from '../../shared/ports/event-log.ts';
 import type { GatewaySegment } from '../deps.ts';
 import { awaitApplied } from './await-applied.ts';
-import { historyBeginning, readHistory, sequenceAt } from './history.ts';
 import { inLanes } from './in-lanes.ts';
 import { livingProfile } from './living-profile.ts';
 import { sendCommand } from './send-command.ts';
@@ -105,22 +104,20 @@ async function refoldOf(segment: GatewaySegment, side: RefoldSide): Promise<Refo
   return new Refold(side, rules, links, living);
 }
 
-/** Feeds the stretch of the log that matters; the time from which on it is kept, when that is not far enough. */
+/** Feeds the stretch of history that matters; the time from which on it is kept, when that is not far enough. */
 async function feed(
-  segment: GatewaySegment,
+  { history, config: configOf }: GatewaySegment,
   sides: readonly RefoldSide[],
   refolds: readonly Refold[],
   upTo: number,
-  options: FinishOptions,
+  { clock, signal }: FinishOptions,
 ): Promise<number | undefined> {
-  const { log, shards } = segment;
   const sinceMs = Math.min(...sides.map(({ rebuilding }) => rebuilding.sinceMs));
-  const { logId, firstSequence, keptFromMs } = await historyBeginning(log);
-  const fromSequence = await sequenceAt(log, sinceMs - EARLIER_MS, firstSequence, upTo);
+  const { logId, firstSequence, keptFromMs } = await history.beginning();
   const byLink = new Map<string, Refold[]>();
   for (const refold of refolds)
     for (const link of refold.candidates) byLink.set(link, [...(byLink.get(link) ?? []), refold]);
-  const config = segment.config();
+  const config = configOf();
   const consider = ({ shard, source, sequence, timeMs, payload }: LogMessage) => {
     const link = linkOfEvent({ payload }, config);
     const concerned = link === undefined ? undefined : byLink.get(link);
@@ -128,9 +125,14 @@ async function feed(
     const message: ActorMessage = { shard, source, sequence, nowMs: timeMs, payload, logId };
     for (const refold of concerned) refold.consider(message);
   };
-  await readHistory(log, { shards, fromSequence, upTo }, consider, options);
-  // What was purged while it was read is missing as well.
-  const after = await historyBeginning(log);
-  const from = after.firstSequence > fromSequence ? after.keptFromMs : keptFromMs;
-  return from !== undefined && from <= sinceMs ? undefined : (from ?? options.clock.nowMs());
+  const stretch = { fromSequence: firstSequence, toSequence: upTo, fromTimeMs: sinceMs - EARLIER_MS };
+  for await (const messages of history.read(stretch, signal)) {
+    messages.forEach(consider);
+    // Requests have their turn.
+    await clock.sleep(0, signal);
+  }
+  // What was removed while it was read is missing as well.
+  const after = await history.beginning();
+  const from = after.firstSequence > firstSequence ? after.keptFromMs : keptFromMs;
+  return from !== undefined && from <= sinceMs ? undefined : (from ?? clock.nowMs());
 }

@@ -5,7 +5,6 @@ import { type Clock, systemClock } from '../../shared/kernel/clock.ts';
 import { errorText, StitchworkError } from '../../shared/kernel/errors.ts';
 import type { GatewaySegment } from '../deps.ts';
 import { finishSplit } from './finish-split.ts';
-import { historyBeginning } from './history.ts';
 import { inLanes } from './in-lanes.ts';
 import { isFinished, type Job, type RebuildMany } from './job.ts';
 import { JobStore } from './job-store.ts';
@@ -183,12 +182,12 @@ export class JobRunner {
     return (await this.jobs.update(job.id, (stored) => ({ ...(stored ?? job), ...done })))!;
   }
 
-  /** What is counted anew is counted from the log: it must reach back to the profile's beginning. */
+  /** What is counted anew is counted from archive and log: they must reach back to the profile's beginning. */
   async #assertHistory(profileId: string): Promise<void> {
-    const { log, store } = this.#segment;
+    const { history, store } = this.#segment;
     const whole = await livingProfile(store, profileId);
     if (!whole) throw new StitchworkError('PROFILE_NOT_FOUND', `There is no profile ${profileId}.`);
-    const { keptFromMs, firstSequence } = await historyBeginning(log);
+    const { keptFromMs, firstSequence } = await history.beginning();
     const isKept = firstSequence <= 1 || (keptFromMs !== undefined && keptFromMs <= whole.createdAtMs);
     if (isKept) return;
     const from = keptFromMs === undefined ? 'now' : new Date(keptFromMs).toISOString();

@@ -17,6 +17,7 @@ import { createRecentEvents } from '../../shared/nats/recent-events.ts';
 import { createRecordStore } from '../../shared/nats/record-store.ts';
 import { createReplyBoxes } from '../../shared/nats/replies.ts';
 import { readStream } from '../../shared/nats/stream-reader.ts';
+import { logOnlyHistory } from '../support/log-only-history.ts';
 import { startTestServer, type TestServer } from '../support/nats.ts';
 import { makeSegment, type TestSegment } from '../support/segment.ts';
 import { testConfig } from '../unit/gateway/support/harness.ts';
@@ -52,6 +53,7 @@ async function start(eventsBytesMax: number): Promise<void> {
           recentEvents: createRecentEvents(door, names),
           appender: createEventLogAppender(door, names, { deadlineMs: 1_500 }),
           log: createEventLogReader(door, names),
+          history: logOnlyHistory(door, names),
           store: createRecordStore(door, names),
           membership: createMembership(door, names, {}),
           copies: createOutboxCopies(door, names),

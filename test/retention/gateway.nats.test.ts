@@ -18,6 +18,7 @@ import { createMembership } from '../../shared/nats/membership.ts';
 import { createOutboxCopies } from '../../shared/nats/outbox-copies.ts';
 import { createRecentEvents } from '../../shared/nats/recent-events.ts';
 import { createReplyBoxes } from '../../shared/nats/replies.ts';
+import { logOnlyHistory } from '../support/log-only-history.ts';
 import { startTestServer, type TestServer } from '../support/nats.ts';
 import { eventually } from '../support/segment.ts';
 import { RIG_SHARDS, Rig } from './rig.ts';
@@ -54,6 +55,7 @@ beforeEach(async () => {
           recentEvents: createRecentEvents(rig.door, rig.names),
           appender: rig.appender,
           log: rig.log,
+          history: logOnlyHistory(rig.door, rig.names),
           store: rig.store,
           membership: createMembership(rig.door, rig.names),
           copies: createOutboxCopies(rig.door, rig.names),

@@ -11,6 +11,7 @@ import { fakeAudit } from './support/fake-audit.ts';
 import {
   fakeAppender,
   fakeCopies,
+  fakeHistory,
   fakeLog,
   fakeMembership,
   fakeReplyBoxes,
@@ -19,6 +20,7 @@ import {
 } from './support/fakes.ts';
 
 function makeSegment() {
+  const log = fakeLog();
   return {
     config: () => {
       throw new Error('status needs no config');
@@ -27,7 +29,8 @@ function makeSegment() {
     configs: memoryConfigStore(),
     recentEvents: { read: async function* () {} },
     appender: fakeAppender(),
-    log: fakeLog(),
+    log,
+    history: fakeHistory(log),
     store: fakeStore(),
     membership: fakeMembership(),
     copies: fakeCopies(),

@@ -1,6 +1,7 @@
 // In-memory ports for a gateway, each with a handle to make it fail or wait.
 
 import type { LogEnvelope } from '../../../../shared/contract/event.ts';
+import type { EventHistory } from '../../../../shared/ports/event-history.ts';
 import type {
   AppendOutcome,
   EventLogAppender,
@@ -123,6 +124,18 @@ export interface FakeLog {
   first: { readonly sequence: number; readonly timeMs: number };
   messageAt(sequence: number): Promise<LogMessage | undefined>;
   open(): ShardReader;
+}
+
+/** History that is as long as the log, of which nothing is read. */
+export function fakeHistory(log: FakeLog): EventHistory {
+  return {
+    async beginning() {
+      const { createdAt, firstSequence, lastSequence } = await log.state();
+      const first = lastSequence < firstSequence ? undefined : await log.messageAt(firstSequence);
+      return { logId: createdAt, firstSequence, keptFromMs: first?.timeMs };
+    },
+    async *read() {},
+  };
 }
 
 export function fakeLog(): FakeLog {

@@ -16,6 +16,7 @@ import { fakeAudit } from './fake-audit.ts';
 import {
   fakeAppender,
   fakeCopies,
+  fakeHistory,
   fakeLog,
   fakeMembership,
   fakeRecentEvents,
@@ -47,13 +48,15 @@ export function testConfig(): SegmentConfig {
 }
 
 export function makeSegment(name = 'shop', config: SegmentConfig = testConfig()) {
+  const log = fakeLog();
   return {
     config: () => config,
     configVersion: () => 1,
     configs: memoryConfigStore(),
     recentEvents: fakeRecentEvents(),
     appender: fakeAppender(),
-    log: fakeLog(),
+    log,
+    history: fakeHistory(log),
     store: fakeStore(),
     membership: fakeMembership(),
     copies: fakeCopies(),
