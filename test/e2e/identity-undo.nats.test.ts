@@ -1,6 +1,6 @@
 // Identities put right by hand through a running gateway and worker: parted, joined, a key taken off; what each side did
 // is told apart exactly, and what a gateway left half done another one finishes.
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -8,10 +8,13 @@ import { JobStore } from '../../gateway/identity/job-store.ts';
 import { sendCommand } from '../../gateway/identity/send-command.ts';
 import { createLog } from '../../infra/log.ts';
 import { createRegistry, type RunningDev, runDev } from '../../infra/wire.ts';
+import { decodeArchiveRecord } from '../../shared/contract/archive-record.ts';
 import { recordKeys, segmentNames } from '../../shared/contract/names.ts';
 import { systemClock } from '../../shared/kernel/clock.ts';
 import { connectNats } from '../../shared/nats/connect.ts';
 import { createEventLogAppender } from '../../shared/nats/event-log-appender.ts';
+import { readLogState } from '../../shared/nats/log-state.ts';
+import { createOutboxCopies } from '../../shared/nats/outbox-copies.ts';
 import { createRecordStore } from '../../shared/nats/record-store.ts';
 import { createReplyBoxes } from '../../shared/nats/replies.ts';
 import { parseRoleSettings } from '../../shared/settings.ts';
@@ -62,6 +65,7 @@ beforeAll(async () => {
     logLevel: 'error',
     shards: String(SHARDS),
     eventsMaxBytes: '32MB',
+    archiveFlush: '100ms',
   };
   const settings = { ...parseRoleSettings(flags, {}), natsUrl: undefined };
   dev = await runDev(settings, { log: createLog('undo', 'error'), registry: createRegistry() });
@@ -237,6 +241,51 @@ describe('a rebuild', () => {
       audiences: before.audiences,
     });
   });
+});
+
+describe('when the log has given up what the archive has', () => {
+  it('splits and rebuilds are the same, and what neither has is refused', async () => {
+    await send({ customer_id: 'hal', device: 'h1' }, { page: 'h1' });
+    await send({ device: 'h1' }, { name: 'Bought', paid: 7 });
+    await send({ customer_id: 'hal' }, { page: 'h2' });
+    const before = (await profile('customer_id/hal'))!;
+    const door = await connectNats({ url: dev.natsUrl, name: 'undo test' });
+    try {
+      const names = segmentNames('undo');
+      const { lastSequence } = await readLogState(door, names);
+      const store = createRecordStore(door, names);
+      await eventually('all of it is archived', async () => {
+        const record = (await store.read([recordKeys.archive], 'leader')).get(recordKeys.archive);
+        return record?.value != null && decodeArchiveRecord(record.value).position >= lastSequence;
+      });
+      await createOutboxCopies(door, names).purgeLog(lastSequence);
+      expect((await readLogState(door, names)).firstSequence).toBeGreaterThan(lastSequence);
+    } finally {
+      await door.close();
+    }
+    const rebuilt = await post('rebuild', { profile: key('customer_id', 'hal') });
+    expect(rebuilt).toMatchObject({ status: 200, body: { state: 'done' } });
+    expect(await profile('customer_id/hal')).toMatchObject({
+      id: before.id,
+      attributes: { views: 2, spend: 7, last: 'h2' },
+    });
+    await send({ device: 'h1' }, { page: 'h3' });
+    const split = await post('split', { profile: key('customer_id', 'hal'), keys: { device: ['h1'] } });
+    expect(split).toMatchObject({ status: 200, body: { state: 'done' } });
+    expect(await profile('customer_id/hal')).toMatchObject({
+      attributes: { views: 2, spend: 0, last: 'h2' },
+    });
+    expect(await profile('device/h1')).toMatchObject({ attributes: { views: 1, spend: 7, last: 'h3' } });
+    // Without the archive nobody knows any more.
+    const archive = join(folder, 'data', 'archive', 'undo');
+    await rename(archive, `${archive}-elsewhere`);
+    try {
+      const refused = await post('rebuild', { profile: key('customer_id', 'hal') });
+      expect(refused).toMatchObject({ status: 409, body: { error: { code: 'HISTORY_GONE' } } });
+    } finally {
+      await rename(`${archive}-elsewhere`, archive);
+    }
+  }, 60_000);
 });
 
 describe('what a gateway left half done', () => {
