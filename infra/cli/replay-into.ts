@@ -9,7 +9,11 @@ import { StitchworkError } from '../../shared/kernel/errors.ts';
 import { createConfigStore } from '../../shared/nats/config-store.ts';
 import type { NatsDoor } from '../../shared/nats/connect.ts';
 import { readShadowOf, readShards, removeTopology } from '../../shared/nats/topology.ts';
+import type { EventHistory } from '../../shared/ports/event-history.ts';
 import { parseRoleSettings } from '../../shared/settings.ts';
+import { openHistory } from '../batch-role.ts';
+import { Belongings } from '../belongings.ts';
+import { lazyDuck } from '../lazy-duck.ts';
 import { createLog } from '../log.ts';
 import type { Mapping } from '../replay/mapping.ts';
 import { type FileFormat, readRows } from '../replay/read-rows.ts';
@@ -19,6 +23,7 @@ import { type Comparison, compareSegments, type Difference } from '../shadow/com
 import { ownStream, type Stretch } from '../shadow/own-stream.ts';
 import { type Replayed, replayInto, type SourceEvent } from '../shadow/replay-into.ts';
 import { openShadow, type ShadowSegment } from '../shadow/shadow-segment.ts';
+import { clientSettings } from './client-context.ts';
 import { CommandFailure, EXIT } from './exit.ts';
 import type { Io } from './io.ts';
 import { withNats } from './nats-context.ts';
@@ -61,20 +66,24 @@ export async function replayIntoShadow(
         .topology,
       shards: (await readShards(door, origin)) ?? 64,
     };
+    const { dataDir } = clientSettings(flags, io);
+    const belongings = new Belongings();
+    const duck = lazyDuck(dataDir, belongings);
+    const history = openHistory(door, origin, { dataDir, shards: topology.shards, duck });
     const shadow = await openShadow(door, source, origin.segment, topology, createLog('replay', 'warn'));
     try {
-      const replayed = await run(door, shadow, origin.segment, file, ratePerSecond, flags, io);
+      const replayed = await run(shadow, history, file, ratePerSecond, flags, io);
       if (flags.compare) await compare(door, origin.segment, into, replayed.nowMs, flags, io);
     } finally {
       await shadow.stop();
+      await belongings.close();
     }
   });
 }
 
 async function run(
-  door: NatsDoor,
   shadow: ShadowSegment,
-  origin: string,
+  history: EventHistory,
   file: ShadowFile | undefined,
   ratePerSecond: number | undefined,
   flags: ShadowFlags,
@@ -83,12 +92,13 @@ async function run(
   const signal = io.interruptible();
   const startedMs = io.clock.elapsedMs();
   const skipped = { commands: 0, unreadable: 0 };
+  const skip = (what: 'command' | 'unreadable') => {
+    if (what === 'command') skipped.commands += 1;
+    else skipped.unreadable += 1;
+  };
   const events: AsyncIterable<SourceEvent> = file
     ? fileEvents(file, shadow, io)
-    : ownStream(door, segmentNames(origin), stretchOf(flags, io), (what) => {
-        if (what === 'command') skipped.commands += 1;
-        else skipped.unreadable += 1;
-      });
+    : ownStream(history, stretchOf(flags, io), skip, signal);
   const untilMs = flags.until === undefined ? undefined : momentOf('--until', flags.until, io);
   const replayed = await replayInto(shadow, events, {
     clock: io.clock,

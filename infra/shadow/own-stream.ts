@@ -1,8 +1,7 @@
-// A segment's own event log as something to replay: the events that were accepted, in the order and at the times of the log.
+// A segment's own events as something to replay: those that were accepted, in the order and at the times of the log, from
+// archive and log as one.
 import { readEnvelope } from '../../actors/profile/parse-message.ts';
-import type { SegmentNames } from '../../shared/contract/names.ts';
-import type { NatsDoor } from '../../shared/nats/connect.ts';
-import { readBatches } from '../../shared/nats/stream-batches.ts';
+import type { EventHistory } from '../../shared/ports/event-history.ts';
 import type { SourceEvent } from './replay-into.ts';
 
 export interface Stretch {
@@ -17,26 +16,31 @@ export interface Stretch {
 
 /** Commands (splits, merges by hand) name profiles of the live segment and are left out; `onSkipped` hears of them. */
 export async function* ownStream(
-  door: NatsDoor,
-  names: SegmentNames,
-  { fromSequence = 1, toSequence = Number.MAX_SAFE_INTEGER, sinceMs = 0, untilMs, keys }: Stretch,
+  history: EventHistory,
+  { fromSequence, toSequence, sinceMs, untilMs, keys }: Stretch,
   onSkipped: (what: 'command' | 'unreadable') => void,
+  signal: AbortSignal,
 ): AsyncGenerator<SourceEvent> {
-  const options = { filter: names.eventsFilter, fromSequence, toSequence };
-  for await (const batch of readBatches(door, names.eventsStream, options)) {
-    for (const { subject, sequence, timeMs, payload } of batch) {
-      if (timeMs < sinceMs) continue;
-      if (untilMs !== undefined && timeMs >= untilMs) return;
-      if (subject.endsWith('.command')) onSkipped('command');
-      if (!subject.endsWith('.ingest')) continue;
+  const query = {
+    ...(fromSequence !== undefined && { fromSequence }),
+    ...(toSequence !== undefined && { toSequence }),
+    ...(sinceMs !== undefined && { fromTimeMs: sinceMs }),
+    ...(untilMs !== undefined && { toTimeMs: untilMs }),
+    ...(keys.length > 0 && { keys: valuesByName(keys) }),
+  };
+  for await (const messages of history.read(query, signal)) {
+    for (const { source, sequence, timeMs, payload } of messages) {
+      if (source === 'command') onSkipped('command');
+      if (source !== 'ingest') continue;
       const envelope = readEnvelope(payload);
-      if (envelope?.type !== 'event') {
-        onSkipped('unreadable');
-        continue;
-      }
-      const { event } = envelope;
-      if (keys.length > 0 && !keys.some(({ name, value }) => event.keys[name] === value)) continue;
-      yield { event, timeMs, position: sequence };
+      if (envelope?.type === 'event') yield { event: envelope.event, timeMs, position: sequence };
+      else onSkipped('unreadable');
     }
   }
+}
+
+function valuesByName(keys: Stretch['keys']): Readonly<Record<string, readonly string[]>> {
+  const values: Record<string, string[]> = {};
+  for (const { name, value } of keys) values[name] = [...(values[name] ?? []), value];
+  return values;
 }

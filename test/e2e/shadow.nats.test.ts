@@ -6,7 +6,14 @@ import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Comparison } from '../../infra/shadow/compare.ts';
+import { decodeArchiveRecord } from '../../shared/contract/archive-record.ts';
+import { recordKeys, segmentNames } from '../../shared/contract/names.ts';
+import { connectNats } from '../../shared/nats/connect.ts';
+import { readLogState } from '../../shared/nats/log-state.ts';
+import { createOutboxCopies } from '../../shared/nats/outbox-copies.ts';
+import { createRecordStore } from '../../shared/nats/record-store.ts';
 import type { DevHandle } from '../../shared/settings.ts';
+import { eventually } from '../support/segment.ts';
 import { ensureBuilt, type Finished, type Running, runCliProcess, startCli } from './cli-process.ts';
 
 const CONFIG = `segment: origin
@@ -79,6 +86,8 @@ beforeAll(async () => {
     '4',
     '--events-max-bytes',
     '100MB',
+    '--archive-flush',
+    '100ms',
     '--json',
     '--config',
     file,
@@ -86,6 +95,7 @@ beforeAll(async () => {
   handle = JSON.parse(await dev.line()) as DevHandle;
   Object.assign(env, {
     NATS_URL: handle.natsUrl,
+    STITCHWORK_DATA_DIR: data,
     STITCHWORK_URL: handle.url,
     STITCHWORK_ADMIN_KEY: handle.adminKey,
   });
@@ -166,6 +176,29 @@ describe('the own stream into a shadow', () => {
       (JSON.parse(first.out) as { sent: number }).sent + (JSON.parse(rest.out) as { sent: number }).sent,
     ).toBe(EVENTS);
     expect((await compare('halted')).code).toBe(0);
+  }, 60_000);
+
+  it('is read from the archive where the log has given it up', async () => {
+    const door = await connectNats({ url: handle.natsUrl, name: 'shadow test' });
+    try {
+      const names = segmentNames('origin');
+      const { firstSequence, lastSequence } = await readLogState(door, names);
+      const store = createRecordStore(door, names);
+      await eventually('all of it is archived', async () => {
+        const record = (await store.read([recordKeys.archive], 'leader')).get(recordKeys.archive);
+        return record?.value != null && decodeArchiveRecord(record.value).position >= lastSequence;
+      });
+      await createOutboxCopies(door, names).purgeLog(Math.floor((firstSequence + lastSequence) / 2));
+    } finally {
+      await door.close();
+    }
+    const replayed = await into('archived');
+    expect(replayed.code, replayed.err).toBe(0);
+    expect(JSON.parse(replayed.out)).toMatchObject({ sent: EVENTS });
+    expect((await compare('archived')).code).toBe(0);
+    const one = await into('archived-one', '--only', 'device:d-3-0', '--only', 'device:d-3-1');
+    const wanted = eventsToSend().filter(({ keys }) => keys.device!.startsWith('d-3-')).length;
+    expect(JSON.parse(one.out)).toMatchObject({ sent: wanted });
   }, 60_000);
 
   it('refuses the live segment, and nothing runs a shadow or removes a live one', async () => {
@@ -338,10 +371,8 @@ async function profilesAt(
   segment: string,
   nowMs: number,
 ): Promise<ReadonlyMap<string, Readonly<Record<string, unknown>>>> {
-  const { connectNats } = await import('../../shared/nats/connect.ts');
   const { readProfiles } = await import('../../infra/shadow/compare.ts');
   const { createConfigStore } = await import('../../shared/nats/config-store.ts');
-  const { segmentNames } = await import('../../shared/contract/names.ts');
   const { readSegmentText } = await import('../../infra/segment-files.ts');
   const { viewProfile } = await import('../../actors/profile/view.ts');
   const door = await connectNats({ url: handle.natsUrl, name: 'shadow test' });
