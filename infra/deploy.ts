@@ -27,7 +27,7 @@ export interface DeployedSegment {
   readonly configs: ConfigStore;
   config(): SegmentConfig;
   configVersion(): number;
-  /** Looks for a newer config now, and takes it over. Never throws: what is out of reach is found later. */
+  /** Looks for a newer config and newer runs now, and takes them over. Never throws: what is out of reach is found later. */
   refresh(): Promise<void>;
   /** Runs of snapshot tables that are in force. */
   runs(): CurrentRuns;
@@ -70,6 +70,9 @@ export async function deploySegment(
     configs,
     ...followed,
     runs: rows.runs,
+    async refresh() {
+      await Promise.all([followed.refresh(), rows.refresh()]);
+    },
     onConfig(callback) {
       followed.onConfig(callback);
       rows.onRuns(callback);

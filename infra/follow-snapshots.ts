@@ -9,6 +9,8 @@ import type { Log } from './log.ts';
 export interface FollowedSnapshots {
   runs(): CurrentRuns;
   onRuns(callback: () => void): void;
+  /** Looks for newer runs now. Never rejects. */
+  refresh(): Promise<void>;
   close(): void;
 }
 
@@ -36,17 +38,19 @@ export async function followSnapshots(
       log.warn({ reason: errorText(error) }, 'the snapshot bucket cannot be asked for newer runs');
     } finally {
       asking = undefined;
-      if (again) refresh();
+      if (again) void refresh();
     }
   };
-  const refresh = () => {
+  const refresh = (): Promise<void> => {
     again = asking !== undefined;
     asking ??= ask();
+    return asking;
   };
-  const stopWatching = await snapshots.watch(refresh);
-  const forget = door.onReconnect(refresh);
+  const stopWatching = await snapshots.watch(() => void refresh());
+  const forget = door.onReconnect(() => void refresh());
   return {
     runs: () => runs,
+    refresh,
     onRuns: (callback) => void listeners.add(callback),
     close() {
       listeners.clear();

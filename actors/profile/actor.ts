@@ -16,6 +16,7 @@ import { sha256Base64Url } from '../../shared/kernel/hash.ts';
 import { settleMembers } from './audiences.ts';
 import { decideCommand } from './commands/decide-command.ts';
 import { decideEvent } from './decide-event.ts';
+import { decideRow } from './decide-row.ts';
 import { Draft } from './draft.ts';
 import { decideTimer } from './expire.ts';
 import { foreseeHolders } from './find-profiles.ts';
@@ -46,7 +47,8 @@ export function createProfileActor(
     deadLetter: (message, reason) => deadLetter(message, reason, config.segment),
     refusal: (message, { code }) => {
       const envelope = readEnvelope(message.payload);
-      if (!envelope || envelope.type === 'timer' || envelope.replyTo === undefined) return undefined;
+      if (!envelope || envelope.type === 'timer' || envelope.type === 'row' || envelope.replyTo === undefined)
+        return undefined;
       if (envelope.type === 'command')
         return replyOf(envelope.replyTo, { commandId: envelope.id, profileIds: [], code });
       const { messageId } = envelope.event;
@@ -70,6 +72,19 @@ function decide(message: ActorMessage, parsed: ParsedMessage, view: RecordView, 
     const need = settleMembers(draft, message.shard, facts);
     if (need) return need;
     audit(draft, message, rules, facts, parsed.timer.profileId, undefined);
+    return draft.apply();
+  }
+  if (parsed.kind === 'row') {
+    const cause = {
+      id: `row:${message.sequence}-${sha256Base64Url(message.logId, 8)}`,
+      nowMs: message.nowMs,
+    };
+    const decided = decideRow(draft, parsed.row, cause, rules);
+    if (decided.kind !== 'done') return decided;
+    const facts = [...decided.facts];
+    const need = settleMembers(draft, message.shard, facts);
+    if (need) return need;
+    audit(draft, message, rules, facts, decided.profileId, undefined);
     return draft.apply();
   }
   if (parsed.kind === 'command') {

@@ -3,7 +3,6 @@ import type { ActorMessage } from '../../shared/contract/actor.ts';
 import { recordKeys } from '../../shared/contract/names.ts';
 import type { AuditFact } from '../../shared/contract/outbox.ts';
 import { uuidV7From } from '../../shared/kernel/hash.ts';
-import { foldedBehind } from '../attributes/backfill.ts';
 import type { EventKeys, RejectedKey } from '../identity/keys.ts';
 import { resolveKeys, survivorOf } from '../identity/resolve.ts';
 import { type AppliedEvent, applyEvent, matchKeyEvents } from './apply-event.ts';
@@ -11,7 +10,7 @@ import { evaluateAudiences, isAudienceTimerDue, withTimers } from './audiences.t
 import type { Draft } from './draft.ts';
 import { expireProfile } from './expire.ts';
 import { findHolders, type KeyHolder, type Need } from './find-profiles.ts';
-import { batchValues, joinBatch } from './join-batch.ts';
+import { joinBatch, withNewRows } from './join-batch.ts';
 import { endOf, mergeProfiles, newProfile, retire } from './lifecycle.ts';
 import { afterLogout, missingLinksOf, placeKeys, refuse, unreadLinks } from './place-keys.ts';
 import { keyLists, type Profile } from './profile.ts';
@@ -121,7 +120,7 @@ function stitch(
   const placed = placeKeys(draft, joined, resolved, input, rules, facts);
   const enriched = joinBatch(placed, rules.config.batchTables, rules.runs, (key) => draft.row(key));
   if (enriched.kind === 'need') return enriched;
-  const stitched = withNewRows(placed, enriched.profile, rules);
+  const stitched = withNewRows(placed, enriched.profile, rules.config);
   const triggered = react(draft, stitched, holders, input, rules, facts);
   const left = afterLogout(draft, triggered, candidates, event, rules, facts);
   if (left === undefined) return { kind: 'need', keys: unreadLinks(candidates) };
@@ -131,12 +130,6 @@ function stitch(
       draft.put(recordKeys.profile(id), withoutKeys(draft, after, before, event, rules, facts));
   draft.put(recordKeys.profile(profile.id), withTimers(profile, rules, event.nowMs, draft));
   return { kind: 'done', profileId: profile.id, belongsTo: profile.id, facts };
-}
-
-function withNewRows(before: Profile, joined: Profile, { config }: Rules): Profile {
-  if (joined === before) return joined;
-  const rows = batchValues(before, config.batchTables);
-  return { ...joined, attributes: foldedBehind(joined.attributes, config.attributes, rows) };
 }
 
 /** What time alone has changed before the event happens to it. */

@@ -1,7 +1,9 @@
 // Snapshot tables joined into a profile: at its first event after a refresh, and when its keys change, it takes the row of
 // the run in force, and keeps it. It never goes back to an older run.
-import type { BatchTableConfig } from '../../shared/contract/config/segment-config.ts';
+import type { BatchTableConfig, SegmentConfig } from '../../shared/contract/config/segment-config.ts';
 import { recordKeys } from '../../shared/contract/names.ts';
+import { foldedBehind } from '../attributes/backfill.ts';
+import { combineRows } from './combine-rows.ts';
 import type { JoinedRow, Profile, SnapshotRow } from './profile.ts';
 
 /** The run of a table that is in force. */
@@ -19,7 +21,7 @@ export type Joined =
   | { readonly kind: 'need'; readonly keys: readonly string[] };
 
 /** Values of the key that are looked up, of those with most: the newest. */
-const LOOKED_UP_MAX = 5;
+const LOOKED_UP_MAX = 20;
 
 /** `get`: a row by its record key; null when there is none, undefined when it was not read. */
 export function joinBatch(
@@ -41,13 +43,25 @@ export function joinBatch(
     const unread = rows.filter((key) => get(key) === undefined);
     missing.push(...unread);
     if (unread.length > 0) continue;
-    // The row of the newest key that has one.
-    const values = rows.map((key) => get(key)).find((row) => row)?.values ?? null;
+    const values = combineRows(
+      rows.flatMap((key) => {
+        const row = get(key);
+        return row ? [row.values] : [];
+      }),
+      table,
+    );
     changed[table.name] = { run: current.run, atMs: current.atMs, of, values };
   }
   if (missing.length > 0) return { kind: 'need', keys: missing };
   if (Object.keys(changed).length === 0) return { kind: 'joined', profile };
   return { kind: 'joined', profile: { ...profile, batch: { ...profile.batch, ...changed } } };
+}
+
+/** The profile that was joined, without what the rows before had counted: others have taken their place. */
+export function withNewRows(before: Profile, joined: Profile, config: SegmentConfig): Profile {
+  if (joined === before) return joined;
+  const rows = batchValues(before, config.batchTables);
+  return { ...joined, attributes: foldedBehind(joined.attributes, config.attributes, rows) };
 }
 
 function valuesOf({ keys }: Profile, { key }: BatchTableConfig): readonly string[] {

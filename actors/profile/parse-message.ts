@@ -7,12 +7,14 @@ import { StitchworkError } from '../../shared/kernel/errors.ts';
 import { keysOf } from '../identity/keys.ts';
 import { type CommandInput, isCommandEnvelope } from './commands/parse-command.ts';
 import type { EventInput } from './decide-event.ts';
+import type { RowMessage } from './decide-row.ts';
 import type { TimerMessage } from './expire.ts';
 import { seenIdOf } from './seen.ts';
 
 export type ParsedMessage =
   | { readonly kind: 'event'; readonly input: EventInput; readonly replyTo: string | undefined }
   | { readonly kind: 'timer'; readonly timer: TimerMessage }
+  | { readonly kind: 'row'; readonly row: RowMessage }
   | { readonly kind: 'command'; readonly input: CommandInput; readonly replyTo: string | undefined };
 
 type EventEnvelope = Extract<LogEnvelope, { type: 'event' }>;
@@ -40,6 +42,7 @@ export function parseMessage(message: ActorMessage, config: SegmentConfig): Pars
   const envelope = readEnvelope(message.payload);
   if (!envelope) throw new StitchworkError('POISON_MESSAGE', 'the payload is not a known envelope');
   if (envelope.type === 'timer') return { kind: 'timer', timer: envelope };
+  if (envelope.type === 'row') return { kind: 'row', row: envelope };
   if (envelope.type === 'command') {
     const { id, by, command, replyTo } = envelope;
     return { kind: 'command', input: { id, by, command, nowMs: message.nowMs }, replyTo };
@@ -96,10 +99,16 @@ function isEnvelope(raw: unknown): raw is LogEnvelope {
   if (raw.config !== undefined && typeof raw.config !== 'string') return false;
   if (raw.type === 'event') return isObject(raw.event) && isEvent(raw.event);
   if (raw.type === 'command') return isCommandEnvelope(raw);
+  if (raw.type === 'row') return isRow(raw);
   if (raw.type !== 'timer') return false;
   return (
     typeof raw.profileId === 'string' && typeof raw.timer === 'string' && Number.isInteger(raw.generation)
   );
+}
+
+function isRow({ table, run, key, encodedValue }: Record<string, unknown>): boolean {
+  const isToken = (text: unknown) => typeof text === 'string' && /^[\w=-]{1,200}$/.test(text);
+  return isToken(table) && isToken(key) && isToken(encodedValue) && Number.isSafeInteger(run);
 }
 
 /** An inbox, and nothing else: whoever writes to the log must not make workers publish elsewhere. */

@@ -12,6 +12,8 @@ export interface ProfileView {
   readonly attributes: Readonly<Record<string, unknown>>;
   /** By table: the row, and when its snapshot was made. */
   readonly batch: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
+  /** When the oldest of these snapshots was made; null: there is none. */
+  readonly batchAsOf: string | null;
   readonly audiences: readonly string[];
   readonly journeys: Readonly<Record<string, never>>;
   readonly createdAt: string;
@@ -42,6 +44,7 @@ export function viewProfile(profile: Profile, config: SegmentConfig, nowMs: numb
       config,
     ),
     batch: shownBatch(profile, config),
+    batchAsOf: batchAsOf(profile, config),
     audiences: Object.keys(profile.audiences ?? {}).filter((name) => names.has(name)),
     journeys: {},
     createdAt: new Date(profile.createdAtMs).toISOString(),
@@ -68,6 +71,11 @@ function shownBatch(profile: Profile, { batchTables }: SegmentConfig): ProfileVi
     return [name, { ...row, snapshotAt }] as const;
   });
   return Object.fromEntries(entries);
+}
+
+function batchAsOf({ batch }: Profile, { batchTables }: SegmentConfig): string | null {
+  const times = batchTables.flatMap(({ name }) => (batch?.[name]?.values ? [batch[name].atMs] : []));
+  return times.length === 0 ? null : new Date(Math.min(...times)).toISOString();
 }
 
 /** Values by key name, oldest first. */

@@ -129,6 +129,11 @@ function saidBy(envelope: LogEnvelope, logTimeMs: number): Said {
       const eventTimeMs = timeOr(dueMs, logTimeMs);
       return { ...NOTHING, v, name, properties, eventTimeMs, rest: JSON.stringify(more) };
     }
+    case 'row': {
+      const { v, type, table, ...said } = envelope;
+      const rest = JSON.stringify({ type });
+      return { ...NOTHING, v, table, properties: JSON.stringify(said), eventTimeMs: logTimeMs, rest };
+    }
     case 'command': {
       const { v, command, id: messageId, replyTo: _, ...more } = envelope;
       const eventTimeMs = timeOr(Date.parse(envelope.at), logTimeMs);
@@ -143,6 +148,7 @@ function envelopeOf(row: ArchiveRow): Fields {
   const { v, messageId, name, table } = row;
   const { timestampMs = row.eventTimeMs, event: extra, ...more } = parsed(row.rest);
   if (more.type === 'timer') return { v, ...more, timer: name, ...parsed(row.properties) };
+  if (more.type === 'row') return { v, ...more, table, ...parsed(row.properties) };
   if (more.type === 'command') return { v, ...more, id: messageId, command: parsed(row.properties) };
   const event = {
     messageId,

@@ -190,6 +190,9 @@ export const ProfileAnswer = Type.Object(
     keys: Type.Record(Type.String(), Type.Array(Type.String())),
     attributes: Type.Record(Type.String(), Type.Unknown()),
     batch: Type.Record(Type.String(), Type.Unknown()),
+    batchAsOf: Type.Union([Type.String(), Type.Null()], {
+      description: 'When the oldest of the snapshots under batch was made.',
+    }),
     audiences: Type.Array(Type.String()),
     journeys: Type.Record(Type.String(), Type.Unknown()),
     createdAt: Type.String(),
@@ -208,6 +211,7 @@ export const ProfileAnswer = Type.Object(
         keys: { email: ['ann@example.com'], anonymous_id: ['device-7'] },
         attributes: { views: { '1h': 3, '7d': 9 }, last_category: 'yoga' },
         batch: {},
+        batchAsOf: null,
         audiences: [],
         journeys: {},
         createdAt: '2026-11-20T08:00:00.000Z',

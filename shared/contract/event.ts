@@ -63,6 +63,17 @@ export type LogEnvelope =
       readonly dueMs: number;
       readonly shadow?: ShadowMark | undefined;
     }
+  /** A row of a snapshot table changed: its profile is to be joined with it, if there is one. */
+  | {
+      readonly v: 1;
+      readonly type: 'row';
+      readonly table: string;
+      /** The run that is in force. */
+      readonly run: number;
+      /** Name of the stitching key, and its value as it stands in record keys. */
+      readonly key: string;
+      readonly encodedValue: string;
+    }
   /** A command to the identity of profiles. */
   | {
       readonly v: 1;

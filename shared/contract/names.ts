@@ -84,6 +84,7 @@ export const recordKeys = {
   /** Of the profiles that a shard decided about: how many are in each audience. */
   members: (shard: number) => `a.${shard}`,
   link: (keyName: string, value: string) => `k.${keyName}.${encodeKeyValue(value)}`,
+  linkOfEncoded: (keyName: string, encodedValue: string) => `k.${keyName}.${encodedValue}`,
   activation: (name: string, id: string) => `o.activation.${name}.${id}`,
   audit: (kind: string, id: string) => `o.audit.${kind}.${id}`,
   dead: (shard: number, sequence: number) => `o.dead.${shard}.${sequence}`,
@@ -100,6 +101,8 @@ export const recordKeys = {
   copies: 'h.copies',
   /** Who keeps the archive, and how far it has come: the log is not purged beyond. Written by batch processes. */
   archive: 'h.archive',
+  /** Who tells profiles of changed rows, and how far that has come. Written by batch processes. */
+  changedRows: 'h.rows',
 } as const;
 
 /** Keys inside the snapshot bucket. */

@@ -3,6 +3,7 @@ import { namedFields, namesRoot } from '../expression.ts';
 import type { RawAction, RawAttribute } from './attribute-schemas.ts';
 import type { MeaningCheck } from './check-meaning.ts';
 import { ALL } from './read-attribute.ts';
+import { typeOfColumn } from './read-table.ts';
 import type { RawSegment } from './schema.ts';
 import type { ColumnType } from './segment-config.ts';
 import type { Path } from './source-map.ts';
@@ -130,7 +131,7 @@ function column(
     return undefined;
   }
   const [name, field] = text.split('.');
-  const found = tables.find((table) => table.name === name)!.attributes[field!]!;
+  const found = typeOfColumn(tables.find((table) => table.name === name)!.attributes[field!]!);
   if (type === undefined || found === type) return name;
   check.at(path, 'REFERENCE', `'${text}' is of type ${found}, a ${type} is needed`);
   return undefined;

@@ -6,6 +6,7 @@ import { checkAttributes } from './check-attributes.ts';
 import { checkLimits } from './check-limits.ts';
 import { checkStitching } from './check-stitching.ts';
 import type { ConfigProblem } from './problem.ts';
+import { checkTables } from './read-table.ts';
 import type { RawSegment } from './schema.ts';
 import type { Path, SourceMap } from './source-map.ts';
 
@@ -52,9 +53,7 @@ export function checkMeaning(
     check.condition(when, ['triggers', i, 'when'], typeof on === 'string' ? 'profile' : 'state');
     check.reference(activate, activations, 'activation', ['triggers', i, 'activate']);
   });
-  raw.batch?.tables.forEach(
-    ({ key }, i) => void check.reference(key, namesOf(keys), 'stitching key', ['batch', 'tables', i, 'key']),
-  );
+  checkTables(raw.batch?.tables ?? [], namesOf(keys), check);
   return [...checkStitching(raw.stitching, source, isPartial), ...check.problems];
 }
 

@@ -99,6 +99,12 @@ export const FIELD_DESCRIPTIONS: Readonly<Record<string, string>> = {
   'batch.tables.name': 'Name of the table: profile.<name>.<column>.',
   'batch.tables.key': 'Stitching key that its rows are found by.',
   'batch.tables.attributes': 'Columns and their types.',
+  'batch.tables.attributes.*': 'Type of the column, also as { type: number, combine: sum }.',
+  'batch.tables.attributes.*.type': 'Type of the column.',
+  'batch.tables.attributes.*.combine':
+    "What a profile with several values of the key has of their rows; by default the newest key's.",
+  'batch.tables.join':
+    'at_once: a changed row reaches its profile when the snapshot comes into force, and may set off an audience; by default at its next event.',
   catalogs: 'Rows about things other than customers, joined when somebody asks.',
   'catalogs.name': 'Name of the catalog.',
   'catalogs.key': 'Column that its rows are found by.',

@@ -7,6 +7,7 @@ import { findUnsupported } from './find-unsupported.ts';
 import { kindOf, limitOf } from './key-limit.ts';
 import type { ConfigProblem } from './problem.ts';
 import { readAttribute } from './read-attribute.ts';
+import { readTable } from './read-table.ts';
 import type { RawKey, RawSegment } from './schema.ts';
 import type { KeyConfig, SegmentConfig, StitchingConfig } from './segment-config.ts';
 import { soundParts } from './sound-parts.ts';
@@ -38,9 +39,7 @@ export function parseSegmentConfig(yaml: string): ParsedConfig {
     stitching: stitchingOf(raw),
     events: raw.events ?? [],
     attributes: (raw.attributes ?? []).map(readAttribute),
-    batchTables: (raw.batch?.tables ?? []).map(({ name, key, attributes }) => {
-      return { name, key, columns: attributes };
-    }),
+    batchTables: (raw.batch?.tables ?? []).map(readTable),
     audiences: raw.audiences ?? [],
     activations: (raw.activations ?? []).map(({ name, payload }) => ({ name, payload: payload ?? {} })),
     triggers: (raw.triggers ?? []).map(({ name, on, when, once, activate }) => {

@@ -7,7 +7,9 @@ import { LIMITS_MAX, type LimitName } from './limits.ts';
 import { Name, oneOf, Payload, strict, Text } from './schema-parts.ts';
 import {
   COLUMN_TYPES,
+  COMBINE_RULES,
   type ColumnType,
+  type CombineRule,
   KEY_KINDS,
   KEY_OWNERS,
   type KeyOwner,
@@ -85,8 +87,24 @@ const Trigger = Type.Object(
   { name: Name, on: Cause, when: Type.Optional(Text), once: Type.Optional(Type.Boolean()), activate: Name },
   strict,
 );
+const Column = Type.Object(
+  { type: oneOf(COLUMN_TYPES), combine: Type.Optional(oneOf(COMBINE_RULES)) },
+  strict,
+);
 const Batch = Type.Object(
-  { tables: Type.Array(Type.Object({ name: Name, key: Name, attributes: ColumnTypes }, strict)) },
+  {
+    tables: Type.Array(
+      Type.Object(
+        {
+          name: Name,
+          key: Name,
+          attributes: Type.Record(Type.String(), Type.Union([oneOf(COLUMN_TYPES), Column])),
+          join: Type.Optional(oneOf(['at_next_event', 'at_once'])),
+        },
+        strict,
+      ),
+    ),
+  },
   strict,
 );
 const Journey = Type.Object({ name: Name }, { additionalProperties: true });
@@ -152,7 +170,8 @@ export interface RawSegment {
     readonly tables: readonly {
       readonly name: string;
       readonly key: string;
-      readonly attributes: Readonly<Record<string, ColumnType>>;
+      readonly attributes: Readonly<Record<string, RawColumn>>;
+      readonly join?: 'at_next_event' | 'at_once';
     }[];
   };
   readonly catalogs?: readonly { readonly name: string; readonly key: string }[];
@@ -163,6 +182,8 @@ export interface RawSegment {
   readonly destinations?: readonly { readonly name: string }[];
   readonly personalization?: readonly { readonly service: string }[];
 }
+
+export type RawColumn = ColumnType | { readonly type: ColumnType; readonly combine?: CombineRule };
 
 export interface RawKey {
   readonly name: string;

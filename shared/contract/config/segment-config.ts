@@ -216,12 +216,20 @@ export type AttributeConfig =
 export const COLUMN_TYPES = ['string', 'number', 'boolean', 'timestamp', 'list'] as const;
 export type ColumnType = (typeof COLUMN_TYPES)[number];
 
+/** Of a profile with several values of the key: the newest or oldest key's value, or one made of all. */
+export const COMBINE_RULES = ['newest', 'oldest', 'min', 'max', 'sum', 'any', 'all', 'union'] as const;
+export type CombineRule = (typeof COMBINE_RULES)[number];
+
 /** A table of snapshots that profiles are joined with. */
 export interface BatchTableConfig {
   readonly name: string;
   /** Stitching key by which its rows are found. */
   readonly key: string;
   readonly columns: Readonly<Record<string, ColumnType>>;
+  /** How columns of the rows of several keys become one value; those that are not named: the newest key's. */
+  readonly combine: Readonly<Record<string, CombineRule>>;
+  /** A changed row is a message for the profile that it belongs to; else it is joined at the profile's next event. */
+  readonly atOnce: boolean;
 }
 
 export interface AudienceConfig {

@@ -23,7 +23,7 @@ const message = (payload: string, part: Partial<LogMessage> = {}): LogMessage =>
 function meaning({ payload, timeMs }: LogMessage): unknown {
   const envelope = readEnvelope(payload);
   if (!envelope) return Buffer.from(payload).toString('base64');
-  if (envelope.type === 'timer') return envelope;
+  if (envelope.type === 'timer' || envelope.type === 'row') return envelope;
   const { replyTo: _, ...said } = envelope;
   if (said.type === 'command') return said;
   const { timestampMs, table, ...event } = said.event;
@@ -58,6 +58,10 @@ const EXAMPLES: readonly (readonly [string, string])[] = [
     event({ table: 't', timestampMs: 5 }, { config: 'shop@3', traceparent: '00-a-b-01' }),
   ],
   ['of no time', event({})],
+  [
+    'a row',
+    JSON.stringify({ v: 1, type: 'row', table: 'crm', run: 3, key: 'email', encodedValue: '=a_B-9' }),
+  ],
   ['of a time that is no whole number', event({ timestampMs: 12.5 })],
   ['of a time far ahead', event({ timestampMs: 8.64e15 })],
   ['of a time far back', event({ timestampMs: -8.64e15 })],
