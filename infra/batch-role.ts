@@ -1,4 +1,5 @@
-// The batch role: keeps the archive of each segment. Several may run; one at a time keeps an archive.
+// The batch role: keeps the archive of each segment, and tells profiles of changed rows. Several may run; one at a time does
+// each of it.
 import { join, resolve as resolvePath } from 'node:path';
 import { ARCHIVER_DEFAULTS, Archiver } from '../batch/archive/archiver.ts';
 import { createEventHistory } from '../batch/archive/history.ts';
@@ -20,6 +21,7 @@ import { type Belongings, owning } from './belongings.ts';
 import type { DeployedSegment } from './deploy.ts';
 import { openSegments, processId, type RoleDeps, serveAlone } from './open-segments.ts';
 import type { RunningRole } from './role.ts';
+import { createRowMetrics, startRowTeller } from './row-teller.ts';
 
 export interface RunningBatch extends RunningRole {
   readonly id: string;
@@ -42,10 +44,12 @@ export function runBatch(
     const failed = new Promise<never>(() => {});
     const stop = () => belongings.close();
     const duck = await duckFor(settings, deps, belongings, options.duckMayBeMissing ?? false);
-    if (!duck) return { id, url: undefined, segments: [], failed, stop };
     const { door, segments } = await openSegments(settings, deps, 'batch', belongings);
     const metrics = createArchiveMetrics(deps.registry);
+    const rowMetrics = createRowMetrics(deps.registry);
     for (const segment of segments) {
+      await startRowTeller({ deps, door, id, metrics: rowMetrics }, segment, belongings);
+      if (!duck) continue;
       const archiver = segmentArchiver({ settings, deps, door, duck, metrics, id }, segment);
       archiver.start();
       belongings.own(() => archiver.stop());

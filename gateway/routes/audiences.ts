@@ -3,7 +3,8 @@ import { Gauge } from 'prom-client';
 import { errorText } from '../../shared/kernel/errors.ts';
 import { readAudiences } from '../audiences/read-audiences.ts';
 import { withDeadline } from '../http/deadline.ts';
-import { AudiencesAnswer, answers, SegmentQuery } from '../http/schemas.ts';
+import { AudiencesAnswer } from '../http/profile-schemas.ts';
+import { answers, SegmentQuery } from '../http/schemas.ts';
 import { pickSegment } from '../segments.ts';
 import type { GatewayApp, RouteContext } from './route-context.ts';
 

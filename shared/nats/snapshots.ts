@@ -141,6 +141,11 @@ async function readRows(
   return found;
 }
 
+/** The run that wrote a row, of the row as it is stored. */
+export function runOfStoredRow(payload: Uint8Array): number {
+  return (JSON.parse(Buffer.from(payload).toString('utf8')) as StoredRow).run;
+}
+
 /** The row as of a run. Who has not heard of the run in force yet may be given its row: newer than asked for, never older. */
 function valuesIn({ run, value, prev }: StoredRow, asOf: number): Values {
   return run <= asOf ? value : prev;

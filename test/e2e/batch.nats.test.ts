@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { DevHandle } from '../../shared/settings.ts';
+import { eventually } from '../support/segment.ts';
 import { ensureBuilt, type Finished, type Running, runCliProcess, startCli } from './cli-process.ts';
 
 const CONFIG = `segment: batch
@@ -20,11 +21,15 @@ attributes:
 batch:
   tables:
     - { name: crm, key: customer_id, attributes: { tier: string, lifetime_spend: number, active: boolean, since: timestamp, tags: list } }
+    - { name: scores, key: customer_id, join: at_once, attributes: { churn: number } }
 audiences:
+  - { name: leaving, when: 'profile.scores.churn > 0.5' }
   - { name: gold, when: 'profile.crm.tier == "Gold"' }
 activations:
   - { name: offer, payload: { tier: '{{ profile.crm.tier }}' } }
+  - { name: stay, payload: { churn: '{{ profile.scores.churn }}' } }
 triggers:
+  - { name: hold, on: { entered: leaving }, activate: stay }
   - { name: greet, on: viewed, when: 'profile.crm.tier == "Gold"', activate: offer }
 `;
 
@@ -177,7 +182,10 @@ describe('a snapshot', () => {
     expect(JSON.parse(loaded.out)).toMatchObject({ run: 4, rows: 1, unusable: 2 });
     const list = await cli('batch', 'list', '--segment', 'batch', '--json');
     expect(JSON.parse(list.out)).toMatchObject({
-      tables: [{ table: 'crm', key: 'customer_id', run: 4, rows: 1 }],
+      tables: [
+        { table: 'crm', key: 'customer_id', run: 4, rows: 1 },
+        { table: 'scores', run: null },
+      ],
     });
     const strange = await cli('batch', 'load', 'crn', join(folder, 'four.csv'), '--segment', 'batch');
     expect([strange.code, strange.err]).toEqual([3, expect.stringContaining('did you mean crm?')]);
@@ -206,6 +214,10 @@ describe('a refresh under load', () => {
     for (let run = 1; run <= 3; run++) expect((await load(`load-${run}.ndjson`, rows(run))).code).toBe(0);
     stop = true;
     await reading;
+    const known = [...counts.keys()][0]!;
+    await eventually('readers have heard of the last run', async () => {
+      return (await profile('customer_id', known)).batch.crm?.lifetime_spend === 3;
+    });
     for (const id of people) {
       const found = await profile('customer_id', id).catch(() => undefined);
       if (counts.has(id))
@@ -215,5 +227,48 @@ describe('a refresh under load', () => {
         });
     }
     expect(counts.size).toBeGreaterThan(20);
+  }, 60_000);
+});
+
+describe('a table that is joined at once', () => {
+  it('sets off what a changed row changes, without an event, once each', async () => {
+    const people = Array.from({ length: 300 }, (_, i) => `risk-${i}`);
+    for (const customer of people) await send({ customer_id: customer });
+    const scores = (churn: (i: number) => number) =>
+      ['customer_id,churn', ...people.map((customer, i) => `${customer},${churn(i)}`)].join('\n');
+    const loadScores = async (name: string, text: string) => {
+      const file = join(folder, name);
+      writeFileSync(file, text);
+      const loaded = await cli('batch', 'load', 'scores', file, '--segment', 'batch', '--json');
+      expect(loaded.code, loaded.err).toBe(0);
+    };
+    await loadScores(
+      'low.csv',
+      scores(() => 0.1),
+    );
+    await loadScores(
+      'risen.csv',
+      scores((i) => (i % 3 === 0 ? 0.9 : 0.1)),
+    );
+    const size = async () => {
+      const answer = await fetch(`${handle.url}/v1/audiences`, {
+        headers: { authorization: `Bearer ${handle.adminKey}` },
+      });
+      const { audiences } = (await answer.json()) as { audiences: { name: string; size: number }[] };
+      return audiences.find(({ name }) => name === 'leaving')?.size;
+    };
+    await eventually('a hundred are in', async () => (await size()) === 100, 20_000);
+    await loadScores(
+      'fallen.csv',
+      scores(() => 0.2),
+    );
+    await eventually('nobody is in', async () => (await size()) === 0, 20_000);
+    const { out } = await cli('tail', 'activations', '--segment', 'batch', '--all', '--no-follow', '--json');
+    const stays = out.split('\n').filter((line) => line.includes('"stay"'));
+    expect(stays).toHaveLength(100);
+    expect(await profile('customer_id', 'risk-0')).toMatchObject({
+      attributes: { views: 1 },
+      batch: { scores: { churn: 0.2 } },
+    });
   }, 60_000);
 });

@@ -4,7 +4,7 @@ import { type AddressInfo, connect, type Socket } from 'node:net';
 import Ajv2020 from 'ajv/dist/2020.js';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { encodeRecord } from '../../../actors/profile/record-codec.ts';
-import { ProfileAnswer } from '../../../gateway/http/schemas.ts';
+import { ProfileAnswer } from '../../../gateway/http/profile-schemas.ts';
 import { recordKeys } from '../../../shared/contract/names.ts';
 import { ERRORS } from '../../../shared/kernel/errors.ts';
 import type { AppendOutcome } from '../../../shared/ports/event-log.ts';

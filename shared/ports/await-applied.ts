@@ -1,9 +1,16 @@
 // Waits until every message of the log up to a sequence is applied, whichever shard it is in.
-import { recordKeys } from '../../shared/contract/names.ts';
-import { decodeShardRecord } from '../../shared/contract/shard-record.ts';
-import type { Clock } from '../../shared/kernel/clock.ts';
-import { StitchworkError } from '../../shared/kernel/errors.ts';
-import type { GatewaySegment } from '../deps.ts';
+import { recordKeys } from '../contract/names.ts';
+import { decodeShardRecord } from '../contract/shard-record.ts';
+import type { Clock } from '../kernel/clock.ts';
+import { StitchworkError } from '../kernel/errors.ts';
+import type { EventLogReader } from './event-log.ts';
+import type { RecordStore } from './record-store.ts';
+
+export interface Applying {
+  readonly log: Pick<EventLogReader, 'state' | 'lastSequenceOf'>;
+  readonly store: Pick<RecordStore, 'read'>;
+  readonly shards: number;
+}
 
 const POLL_MIN_MS = 20;
 const POLL_MAX_MS = 500;
@@ -13,7 +20,7 @@ const POLL_MAX_MS = 500;
  * Throws NOT_READY when it takes longer than `timeoutMs`.
  */
 export async function awaitApplied(
-  { log, store, shards }: Pick<GatewaySegment, 'log' | 'store' | 'shards'>,
+  { log, store, shards }: Applying,
   upTo: number,
   {
     clock,
