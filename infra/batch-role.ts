@@ -1,4 +1,5 @@
-// The batch role: keeps the archive of each segment. Several may run; one at a time keeps an archive.
+// The batch role: keeps the archive of each segment and runs its jobs. Several may run; one at a time keeps an archive, and one
+// has a run of a job.
 import { join, resolve as resolvePath } from 'node:path';
 import { ARCHIVER_DEFAULTS, Archiver } from '../batch/archive/archiver.ts';
 import { createEventHistory } from '../batch/archive/history.ts';
@@ -15,11 +16,14 @@ import { createPresence } from '../shared/nats/presence.ts';
 import { createRecordStore } from '../shared/nats/record-store.ts';
 import type { EventHistory } from '../shared/ports/event-history.ts';
 import type { RoleSettings } from '../shared/settings.ts';
+import { archiveFolder } from './archive-folder.ts';
 import { type ArchiveMetrics, createArchiveMetrics, createArchiveTelemetry } from './archive-telemetry.ts';
 import { type Belongings, owning } from './belongings.ts';
 import type { DeployedSegment } from './deploy.ts';
+import { createJobMetrics } from './job-telemetry.ts';
 import { openSegments, processId, type RoleDeps, serveAlone } from './open-segments.ts';
 import type { RunningRole } from './role.ts';
+import { segmentJobs } from './segment-jobs.ts';
 
 export interface RunningBatch extends RunningRole {
   readonly id: string;
@@ -45,10 +49,14 @@ export function runBatch(
     if (!duck) return { id, url: undefined, segments: [], failed, stop };
     const { door, segments } = await openSegments(settings, deps, 'batch', belongings);
     const metrics = createArchiveMetrics(deps.registry);
+    const jobMetrics = createJobMetrics(deps.registry);
     for (const segment of segments) {
       const archiver = segmentArchiver({ settings, deps, door, duck, metrics, id }, segment);
       archiver.start();
       belongings.own(() => archiver.stop());
+      const runner = segmentJobs({ settings, deps, door, metrics: jobMetrics, id }, segment);
+      runner.start();
+      belongings.own(() => runner.stop());
     }
     const url = await serveAlone(settings, deps, door, belongings);
     deps.log.info({ id, url, segments: segments.map((s) => s.names.segment) }, 'batch ready');
@@ -104,11 +112,6 @@ export function openHistory(
     duck: options.duck,
     scratch: resolvePath(options.dataDir, 'tmp'),
   });
-}
-
-/** Where a segment's archive is kept. */
-export function archiveFolder(dataDir: string, segment: string): string {
-  return resolvePath(dataDir, 'archive', segment);
 }
 
 async function duckFor(

@@ -100,6 +100,10 @@ export const recordKeys = {
   copies: 'h.copies',
   /** Who keeps the archive, and how far it has come: the log is not purged beyond. Written by batch processes. */
   archive: 'h.archive',
+  /** Which batch jobs there are, the runs of each, and the logs of its last runs. Written by batch processes. */
+  batchJobs: 'h.jobs',
+  batchJob: (name: string) => `h.job.${name}`,
+  batchLog: (name: string, slot: number) => `h.joblog.${name}.${slot}`,
 } as const;
 
 /** Keys inside the snapshot bucket. */
