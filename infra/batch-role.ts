@@ -1,5 +1,5 @@
-// The batch role: keeps the archive of each segment, and tells profiles of changed rows. Several may run; one at a time does
-// each of it.
+// The batch role: keeps the archive of each segment, runs its jobs, and tells profiles of changed rows. Several may run; one
+// at a time keeps an archive, has a run of a job, or tells rows.
 import { join, resolve as resolvePath } from 'node:path';
 import { ARCHIVER_DEFAULTS, Archiver } from '../batch/archive/archiver.ts';
 import { createEventHistory } from '../batch/archive/history.ts';
@@ -16,12 +16,15 @@ import { createPresence } from '../shared/nats/presence.ts';
 import { createRecordStore } from '../shared/nats/record-store.ts';
 import type { EventHistory } from '../shared/ports/event-history.ts';
 import type { RoleSettings } from '../shared/settings.ts';
+import { archiveFolder } from './archive-folder.ts';
 import { type ArchiveMetrics, createArchiveMetrics, createArchiveTelemetry } from './archive-telemetry.ts';
 import { type Belongings, owning } from './belongings.ts';
 import type { DeployedSegment } from './deploy.ts';
+import { createJobMetrics } from './job-telemetry.ts';
 import { openSegments, processId, type RoleDeps, serveAlone } from './open-segments.ts';
 import type { RunningRole } from './role.ts';
 import { createRowMetrics, startRowTeller } from './row-teller.ts';
+import { segmentJobs } from './segment-jobs.ts';
 
 export interface RunningBatch extends RunningRole {
   readonly id: string;
@@ -47,12 +50,16 @@ export function runBatch(
     const { door, segments } = await openSegments(settings, deps, 'batch', belongings);
     const metrics = createArchiveMetrics(deps.registry);
     const rowMetrics = createRowMetrics(deps.registry);
+    const jobMetrics = createJobMetrics(deps.registry);
     for (const segment of segments) {
       await startRowTeller({ deps, door, id, metrics: rowMetrics }, segment, belongings);
       if (!duck) continue;
       const archiver = segmentArchiver({ settings, deps, door, duck, metrics, id }, segment);
       archiver.start();
       belongings.own(() => archiver.stop());
+      const runner = segmentJobs({ settings, deps, door, metrics: jobMetrics, id }, segment);
+      runner.start();
+      belongings.own(() => runner.stop());
     }
     const url = await serveAlone(settings, deps, door, belongings);
     deps.log.info({ id, url, segments: segments.map((s) => s.names.segment) }, 'batch ready');
@@ -108,11 +115,6 @@ export function openHistory(
     duck: options.duck,
     scratch: resolvePath(options.dataDir, 'tmp'),
   });
-}
-
-/** Where a segment's archive is kept. */
-export function archiveFolder(dataDir: string, segment: string): string {
-  return resolvePath(dataDir, 'archive', segment);
 }
 
 async function duckFor(

@@ -22,6 +22,7 @@ export interface RoleFlags {
   readonly activationsAge?: string;
   readonly eventsRetention?: string;
   readonly archiveFlush?: string;
+  readonly jobs?: string;
 }
 
 export interface TopologySettings {
@@ -49,6 +50,8 @@ export interface RoleSettings {
   readonly eventsRetentionMs: number;
   /** An event waits about so long for the archive. */
   readonly archiveFlushMs: number;
+  /** Folder of batch jobs; it need not be there. */
+  readonly jobsDir: string;
   /** Hooks of the crash tests; off unless asked for. */
   readonly testPhaseFile: string | undefined;
   readonly testCrashAt: { readonly phase: string; readonly count: number } | undefined;
@@ -90,6 +93,7 @@ const SEGMENT_NAME = /^[a-z0-9-]{1,32}$/;
 /** Settings of a role. Throws INVALID_SETTINGS that lists every problem. */
 export function parseRoleSettings(flags: RoleFlags, env: Env): RoleSettings {
   const problems: string[] = [];
+  const dataDir = flags.dataDir ?? present(env.STITCHWORK_DATA_DIR) ?? DEFAULT_DATA_DIR;
   const settings: RoleSettings = {
     configFiles: flags.config?.length ? flags.config : splitList(env.STITCHWORK_CONFIG),
     segments: segmentNamesOf(
@@ -99,7 +103,8 @@ export function parseRoleSettings(flags: RoleFlags, env: Env): RoleSettings {
     natsUrl: natsUrlOf(flags.natsUrl ?? present(env.NATS_URL), problems),
     host: flags.host ?? present(env.STITCHWORK_HOST) ?? '127.0.0.1',
     port: portOf(flags.port ?? present(env.STITCHWORK_PORT), problems),
-    dataDir: flags.dataDir ?? present(env.STITCHWORK_DATA_DIR) ?? DEFAULT_DATA_DIR,
+    dataDir,
+    jobsDir: flags.jobs ?? present(env.STITCHWORK_JOBS) ?? `${dataDir}/jobs`,
     logLevel: logLevelOf(flags.logLevel ?? present(env.STITCHWORK_LOG_LEVEL) ?? 'info', problems),
     adminKeys: keysOf('STITCHWORK_ADMIN_KEY', env, problems),
     writeKeys: keysOf('STITCHWORK_WRITE_KEY', env, problems),

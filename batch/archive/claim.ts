@@ -40,8 +40,12 @@ export async function readArchiveRecord(store: RecordStore): Promise<Held> {
   return { record, revision: stored?.revision ?? 0 };
 }
 
-/** Whether the owner of record is another process that answers. */
-export async function isHeld(deps: ClaimDeps, { owner }: ArchiveRecord, self: string): Promise<boolean> {
+/** Whether the owner of a record is another process that answers. */
+export async function isHeld(
+  deps: Pick<ClaimDeps, 'presence'>,
+  { owner }: { readonly owner: string | null },
+  self: string,
+): Promise<boolean> {
   if (owner === null || owner === self) return false;
   for (let asks = 0; asks < ASKS_MAX; asks++) {
     const answer = await deps.presence.ask(owner, ASK_TIMEOUT_MS);

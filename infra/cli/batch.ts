@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import { parseRoleSettings, type RoleFlags } from '../../shared/settings.ts';
 import { addBatchArchive } from './batch-archive.ts';
+import { addBatchJobs } from './batch-jobs.ts';
 import {
   withArchiveFlags,
   withExample,
@@ -16,7 +17,7 @@ import type { LoadFlags } from './load-snapshot.ts';
 export function addBatch(program: Command, io: Io): void {
   const command = program
     .command('batch')
-    .description('run a batch process: keeps the archive of the event log as Parquet');
+    .description('run a batch process: keeps the archive of the event log as Parquet, and runs jobs');
   command.enablePositionalOptions();
   withJson(withSegmentFlags(withArchiveFlags(withRoleFlags(command))));
   withExample(
@@ -44,6 +45,7 @@ export function addBatch(program: Command, io: Io): void {
   addBatchArchive(command, io);
   addLoad(command, io);
   addList(command, io);
+  addBatchJobs(command, io);
 }
 
 function addLoad(batch: Command, io: Io): void {
@@ -65,7 +67,9 @@ function addLoad(batch: Command, io: Io): void {
 }
 
 function addList(batch: Command, io: Io): void {
-  const list = batch.command('list').description('list tables with their runs in force');
+  const list = batch
+    .command('list')
+    .description('list tables with their runs in force, and jobs with their last runs');
   withExample(withNatsFlags(list), 'stitchwork batch list --segment shop');
   list.action(async (flags: LoadFlags) => {
     const { listSnapshots } = await import('./load-snapshot.ts');

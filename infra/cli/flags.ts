@@ -35,10 +35,15 @@ export function withRoleFlags(command: Command): Command {
 
 /** Flags of a role that keeps the archive. */
 export function withArchiveFlags(command: Command): Command {
-  return command.option(
-    '--archive-flush <duration>',
-    'an event waits about so long for the archive (env STITCHWORK_ARCHIVE_FLUSH; default 10s)',
-  );
+  return command
+    .option(
+      '--archive-flush <duration>',
+      'an event waits about so long for the archive (env STITCHWORK_ARCHIVE_FLUSH; default 10s)',
+    )
+    .option(
+      '--jobs <folder>',
+      'batch jobs (env STITCHWORK_JOBS; default: the folder jobs of the data folder)',
+    );
 }
 
 /** A role that may take its segments from the config store instead of files. */

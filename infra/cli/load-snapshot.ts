@@ -14,6 +14,7 @@ import type { LoadedRow } from '../../shared/ports/snapshots.ts';
 import type { ClientFlags } from '../../shared/settings.ts';
 import { formatOf, readRows } from '../replay/read-rows.ts';
 import { readSegmentText } from '../segment-files.ts';
+import { describeJobs, tellJobs } from './batch-jobs.ts';
 import { CommandFailure, EXIT } from './exit.ts';
 import { type Io, table as tableOf } from './io.ts';
 import { withNats } from './nats-context.ts';
@@ -71,7 +72,8 @@ export async function listSnapshots(flags: LoadFlags, io: Io): Promise<void> {
       const at = found ? new Date(found.atMs).toISOString() : null;
       return { table: name, key, run: found?.run ?? null, rows: found?.rows ?? 0, at, by: found?.by ?? null };
     });
-    if (flags.json) io.out(JSON.stringify({ tables }));
+    const jobs = await describeJobs(door, names, io);
+    if (flags.json) io.out(JSON.stringify({ tables, jobs: jobs.jobs, problems: jobs.problems }));
     else if (tables.length === 0) io.talk('the config has no batch tables');
     else
       for (const line of tableOf(
@@ -89,6 +91,7 @@ export async function listSnapshots(flags: LoadFlags, io: Io): Promise<void> {
         io.style,
       ))
         io.out(line);
+    if (!flags.json) tellJobs(jobs, io);
   });
 }
 

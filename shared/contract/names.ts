@@ -103,6 +103,10 @@ export const recordKeys = {
   archive: 'h.archive',
   /** Who tells profiles of changed rows, and how far that has come. Written by batch processes. */
   changedRows: 'h.rows',
+  /** Which batch jobs there are, the runs of each, and the logs of its last runs. Written by batch processes. */
+  batchJobs: 'h.jobs',
+  batchJob: (name: string) => `h.job.${name}`,
+  batchLog: (name: string, slot: number) => `h.joblog.${name}.${slot}`,
 } as const;
 
 /** Keys inside the snapshot bucket. */
