@@ -16,6 +16,7 @@ import { createMetrics, type GatewayMetrics } from './metrics.ts';
 import { OPENAPI } from './openapi.ts';
 import { addAudienceRoutes } from './routes/audiences.ts';
 import { addAuditRoutes } from './routes/audit.ts';
+import { addCatalogRoutes } from './routes/catalogs.ts';
 import { addConfigRoutes } from './routes/config.ts';
 import { addConfigDiffRoutes } from './routes/config-diff.ts';
 import { addEventRoutes } from './routes/events.ts';
@@ -59,6 +60,7 @@ export async function createGateway(
   addIdentityRoutes(app, context);
   addIdentityJobRoutes(app, context);
   addAudienceRoutes(app, context);
+  addCatalogRoutes(app, context);
   addAuditRoutes(app, context);
   addConfigRoutes(app, context);
   addConfigDiffRoutes(app, context);

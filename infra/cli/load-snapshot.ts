@@ -28,16 +28,37 @@ export interface LoadFlags extends ClientFlags {
 
 const TOLD_MAX = 20;
 
+/** What rows are loaded into. */
+interface Target {
+  readonly key: string;
+  readonly columns: BatchTableConfig['columns'];
+  /** The key of a row as it is looked up; undefined: it is not usable. */
+  readonly keyOf: (raw: string) => string | undefined;
+}
+
+function targetOf(name: string, config: SegmentConfig): Target | undefined {
+  const table = config.batchTables.find((each) => each.name === name);
+  if (table) {
+    const keyOf = (raw: string) => {
+      const key = normalizeKey(config, table.key, raw);
+      return key.kind === 'ok' ? key.value : undefined;
+    };
+    return { ...table, keyOf };
+  }
+  const catalog = config.catalogs.find((each) => each.name === name);
+  return catalog && { ...catalog, keyOf: (raw) => raw.trim() || undefined };
+}
+
 export async function loadSnapshot(name: string, file: string, flags: LoadFlags, io: Io): Promise<void> {
   await withNats(flags, io, async (door, names) => {
     const config = await configOf(door, names);
-    const known = config.batchTables.map((table) => table.name);
-    const table = config.batchTables.find((each) => each.name === name);
+    const known = [...config.batchTables, ...config.catalogs].map((table) => table.name);
+    const table = targetOf(name, config);
     if (!table) {
       const meant = didYouMean(name, known);
       const hint =
         meant === undefined ? `the config has: ${known.join(', ') || 'none'}` : `did you mean ${meant}?`;
-      throw new CommandFailure(EXIT.notFound, `there is no batch table '${name}'; ${hint}`);
+      throw new CommandFailure(EXIT.notFound, `there is no batch table or catalog '${name}'; ${hint}`);
     }
     const format = formatOf(file);
     if (format === undefined)
@@ -47,7 +68,7 @@ export async function loadSnapshot(name: string, file: string, flags: LoadFlags,
       throw new CommandFailure(EXIT.usage, `--as-of ${flags.asOf}: give a time of ISO 8601`);
     const startedMs = io.clock.elapsedMs();
     const bad = { count: 0 };
-    const rows = rowsOf(file, format, table, config, flags.keyColumn ?? table.key, bad, io);
+    const rows = rowsOf(file, format, table, flags.keyColumn ?? table.key, bad, io);
     const loaded = await createSnapshots(door, names, () => io.clock.nowMs()).load(name, rows, {
       atMs,
       by: flags.by ?? 'batch load',
@@ -65,16 +86,16 @@ export async function loadSnapshot(name: string, file: string, flags: LoadFlags,
 
 export async function listSnapshots(flags: LoadFlags, io: Io): Promise<void> {
   await withNats(flags, io, async (door, names) => {
-    const { batchTables } = await configOf(door, names);
+    const { batchTables, catalogs } = await configOf(door, names);
     const current = await createSnapshots(door, names, () => io.clock.nowMs()).current();
-    const tables = batchTables.map(({ name, key }) => {
+    const tables = [...batchTables, ...catalogs].map(({ name, key }) => {
       const found = current[name];
       const at = found ? new Date(found.atMs).toISOString() : null;
       return { table: name, key, run: found?.run ?? null, rows: found?.rows ?? 0, at, by: found?.by ?? null };
     });
     const jobs = await describeJobs(door, names, io);
     if (flags.json) io.out(JSON.stringify({ tables, jobs: jobs.jobs, problems: jobs.problems }));
-    else if (tables.length === 0) io.talk('the config has no batch tables');
+    else if (tables.length === 0) io.talk('the config has no batch tables and no catalogs');
     else
       for (const line of tableOf(
         [
@@ -105,8 +126,7 @@ async function configOf(door: NatsDoor, names: SegmentNames): Promise<SegmentCon
 async function* rowsOf(
   file: string,
   format: Parameters<typeof readRows>[1],
-  table: BatchTableConfig,
-  config: SegmentConfig,
+  table: Target,
   keyColumn: string,
   bad: { count: number },
   io: Io,
@@ -123,12 +143,10 @@ async function* rowsOf(
     }
     const fields = row.fields as Readonly<Record<string, unknown>>;
     const raw = fields[keyColumn];
-    const key = raw === undefined || raw === null ? undefined : normalizeKey(config, table.key, String(raw));
-    if (key?.kind !== 'ok') {
-      refuse(
-        row.line,
-        key === undefined ? `there is no column '${keyColumn}'` : `${keyColumn} is no ${table.key}`,
-      );
+    const isThere = raw !== undefined && raw !== null;
+    const key = isThere ? table.keyOf(String(raw)) : undefined;
+    if (key === undefined) {
+      refuse(row.line, isThere ? `${keyColumn} is no ${table.key}` : `there is no column '${keyColumn}'`);
       continue;
     }
     const values: Record<string, unknown> = {};
@@ -138,7 +156,7 @@ async function* rowsOf(
       if (typed === INVALID) reason ??= `${column} is ${JSON.stringify(fields[column])}, no ${type}`;
       else if (typed !== undefined) values[column] = typed;
     }
-    if (reason === undefined) yield { encodedValue: encodeKeyValue(key.value), values };
+    if (reason === undefined) yield { encodedValue: encodeKeyValue(key), values };
     else refuse(row.line, reason);
   }
 }

@@ -22,6 +22,8 @@ batch:
   tables:
     - { name: crm, key: customer_id, attributes: { tier: string, lifetime_spend: number, active: boolean, since: timestamp, tags: list } }
     - { name: scores, key: customer_id, join: at_once, attributes: { churn: number } }
+catalogs:
+  - { name: products, key: sku, attributes: { title: string, stock: number } }
 audiences:
   - { name: leaving, when: 'profile.scores.churn > 0.5' }
   - { name: gold, when: 'profile.crm.tier == "Gold"' }
@@ -185,6 +187,7 @@ describe('a snapshot', () => {
       tables: [
         { table: 'crm', key: 'customer_id', run: 4, rows: 1 },
         { table: 'scores', run: null },
+        { table: 'products', run: null },
       ],
     });
     const strange = await cli('batch', 'load', 'crn', join(folder, 'four.csv'), '--segment', 'batch');
@@ -271,4 +274,33 @@ describe('a table that is joined at once', () => {
       batch: { scores: { churn: 0.2 } },
     });
   }, 60_000);
+});
+
+describe('a catalog', () => {
+  it('is loaded as a table is, and read by key', async () => {
+    const row = async (catalog: string, key: string) => {
+      const answer = await fetch(`${handle.url}/v1/catalogs/${catalog}/${encodeURIComponent(key)}`, {
+        headers: { authorization: `Bearer ${handle.adminKey}` },
+      });
+      const body = (await answer.json()) as {
+        attributes?: object;
+        error?: { code: string; message: string };
+      };
+      return { status: answer.status, ...body };
+    };
+    const loadProducts = async (name: string, text: string) => {
+      const file = join(folder, name);
+      writeFileSync(file, text);
+      expect((await cli('batch', 'load', 'products', file, '--segment', 'batch', '--json')).code).toBe(0);
+    };
+    expect(await row('products', 'mat-1')).toMatchObject({ status: 404 });
+    await loadProducts('products.csv', 'sku,title,stock\nmat-1,Yoga mat,12\n"a/b c",Odd,0\n');
+    await eventually('it is in force', async () => (await row('products', 'mat-1')).status === 200);
+    expect(await row('products', 'mat-1')).toMatchObject({ attributes: { title: 'Yoga mat', stock: 12 } });
+    expect(await row('products', 'a/b c')).toMatchObject({ attributes: { title: 'Odd', stock: 0 } });
+    await loadProducts('products-2.csv', 'sku,title,stock\nmat-1,Yoga mat,11\n');
+    await eventually('the next is in force', async () => (await row('products', 'a/b c')).status === 404);
+    expect(await row('products', 'mat-1')).toMatchObject({ attributes: { stock: 11 } });
+    expect((await row('product', 'mat-1')).error?.message).toContain("did you mean 'products'");
+  }, 30_000);
 });

@@ -6,7 +6,7 @@ import { checkAttributes } from './check-attributes.ts';
 import { checkLimits } from './check-limits.ts';
 import { checkStitching } from './check-stitching.ts';
 import type { ConfigProblem } from './problem.ts';
-import { checkTables } from './read-table.ts';
+import { checkCatalogs, checkTables } from './read-table.ts';
 import type { RawSegment } from './schema.ts';
 import type { Path, SourceMap } from './source-map.ts';
 
@@ -54,6 +54,7 @@ export function checkMeaning(
     check.reference(activate, activations, 'activation', ['triggers', i, 'activate']);
   });
   checkTables(raw.batch?.tables ?? [], namesOf(keys), check);
+  checkCatalogs(raw.catalogs ?? [], raw.batch?.tables ?? [], check);
   return [...checkStitching(raw.stitching, source, isPartial), ...check.problems];
 }
 

@@ -7,7 +7,7 @@ import { findUnsupported } from './find-unsupported.ts';
 import { kindOf, limitOf } from './key-limit.ts';
 import type { ConfigProblem } from './problem.ts';
 import { readAttribute } from './read-attribute.ts';
-import { readTable } from './read-table.ts';
+import { readCatalog, readTable } from './read-table.ts';
 import type { RawKey, RawSegment } from './schema.ts';
 import type { KeyConfig, SegmentConfig, StitchingConfig } from './segment-config.ts';
 import { soundParts } from './sound-parts.ts';
@@ -40,6 +40,7 @@ export function parseSegmentConfig(yaml: string): ParsedConfig {
     events: raw.events ?? [],
     attributes: (raw.attributes ?? []).map(readAttribute),
     batchTables: (raw.batch?.tables ?? []).map(readTable),
+    catalogs: (raw.catalogs ?? []).map(readCatalog),
     audiences: raw.audiences ?? [],
     activations: (raw.activations ?? []).map(({ name, payload }) => ({ name, payload: payload ?? {} })),
     triggers: (raw.triggers ?? []).map(({ name, on, when, once, activate }) => {

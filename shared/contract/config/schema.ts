@@ -174,7 +174,11 @@ export interface RawSegment {
       readonly join?: 'at_next_event' | 'at_once';
     }[];
   };
-  readonly catalogs?: readonly { readonly name: string; readonly key: string }[];
+  readonly catalogs?: readonly {
+    readonly name: string;
+    readonly key: string;
+    readonly attributes: Readonly<Record<string, ColumnType>>;
+  }[];
   readonly audiences?: readonly { readonly name: string; readonly when: string }[];
   readonly activations?: readonly RawActivation[];
   readonly triggers?: readonly RawTrigger[];

@@ -232,6 +232,14 @@ export interface BatchTableConfig {
   readonly atOnce: boolean;
 }
 
+/** Rows about other things than customers, looked up by their key when somebody asks. */
+export interface CatalogConfig {
+  readonly name: string;
+  /** Column that its rows are found by. */
+  readonly key: string;
+  readonly columns: Readonly<Record<string, ColumnType>>;
+}
+
 export interface AudienceConfig {
   readonly name: string;
   /** CEL over the profile. */
@@ -264,6 +272,7 @@ export interface SegmentConfig {
   readonly events: readonly KeyEventConfig[];
   readonly attributes: readonly AttributeConfig[];
   readonly batchTables: readonly BatchTableConfig[];
+  readonly catalogs: readonly CatalogConfig[];
   readonly audiences: readonly AudienceConfig[];
   readonly activations: readonly ActivationConfig[];
   readonly triggers: readonly TriggerConfig[];

@@ -39,7 +39,6 @@ describe('the example of the contract', () => {
     const told = problems.map(({ path, code }) => `${code} ${path}`);
     expect(told.sort()).toEqual(
       [
-        'catalogs',
         'activations[0].frequency_cap',
         'activations[0].quiet_hours',
         'journeys',
@@ -111,6 +110,7 @@ describe('defaults', () => {
       attributes: [],
       activations: [],
       triggers: [],
+      catalogs: [],
       unsupported: [],
     });
   });

@@ -140,6 +140,7 @@ describe('/openapi.json', () => {
         'get /health/ready',
         'get /metrics',
         'get /v1/audiences',
+        'get /v1/catalogs/{name}/{key}',
         'get /v1/audit',
         'get /v1/identity/jobs/{id}',
         'get /v1/profiles/id/{profileId}',
