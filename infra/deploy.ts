@@ -10,7 +10,7 @@ import { StitchworkError } from '../shared/kernel/errors.ts';
 import { createConfigStore } from '../shared/nats/config-store.ts';
 import type { NatsDoor } from '../shared/nats/connect.ts';
 import { createOutboxCopies } from '../shared/nats/outbox-copies.ts';
-import { createSnapshots } from '../shared/nats/snapshots.ts';
+import { createSnapshotRuns } from '../shared/nats/snapshots.ts';
 import { describeTopology, ensureTopology, readShadowOf, readShards } from '../shared/nats/topology.ts';
 import type { ConfigStore } from '../shared/ports/config-store.ts';
 import type { OutboxCopies } from '../shared/ports/outbox-copies.ts';
@@ -62,7 +62,7 @@ export async function deploySegment(
   const configs = createConfigStore(door, names);
   const inForce = await configInForce(configs, request, { names, log, clock: systemClock });
   const followed = followConfig(door, configs, inForce, log.child({ segment: names.segment }));
-  const snapshots = createSnapshots(door, names, () => systemClock.nowMs());
+  const snapshots = createSnapshotRuns(door, names);
   const rows = await followSnapshots(door, snapshots, log.child({ segment: names.segment }));
   return {
     names,

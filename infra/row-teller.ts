@@ -10,7 +10,7 @@ import { createEventLogAppender } from '../shared/nats/event-log-appender.ts';
 import { createEventLogReader } from '../shared/nats/event-log-reader.ts';
 import { createPresence } from '../shared/nats/presence.ts';
 import { createRecordStore } from '../shared/nats/record-store.ts';
-import { createSnapshots } from '../shared/nats/snapshots.ts';
+import { createSnapshotRuns } from '../shared/nats/snapshots.ts';
 import type { Belongings } from './belongings.ts';
 import type { DeployedSegment } from './deploy.ts';
 import type { RoleDeps } from './open-segments.ts';
@@ -43,7 +43,7 @@ export async function startRowTeller(
 ): Promise<void> {
   const { segment } = names;
   const log = deps.log.child({ segment });
-  const snapshots = createSnapshots(door, names, () => systemClock.nowMs());
+  const snapshots = createSnapshotRuns(door, names);
   const appender = createEventLogAppender(door, names, { clock: systemClock, random: systemRandom });
   const teller = new RowTeller({
     store: createRecordStore(door, names),

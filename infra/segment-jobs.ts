@@ -9,13 +9,13 @@ import { systemRandom } from '../shared/kernel/random.ts';
 import type { NatsDoor } from '../shared/nats/connect.ts';
 import { createPresence } from '../shared/nats/presence.ts';
 import { createRecordStore } from '../shared/nats/record-store.ts';
-import { createSnapshots } from '../shared/nats/snapshots.ts';
 import { createStoredRows } from '../shared/nats/stored-rows.ts';
 import type { RoleSettings } from '../shared/settings.ts';
 import { archiveFolder } from './archive-folder.ts';
 import type { DeployedSegment } from './deploy.ts';
 import { createJobTelemetry, type JobMetrics } from './job-telemetry.ts';
 import type { RoleDeps } from './open-segments.ts';
+import { openSnapshots } from './open-snapshots.ts';
 import { packagePath } from './package-root.ts';
 
 /** Of the jobs that others can use. */
@@ -40,7 +40,7 @@ export function segmentJobs(
   const { names } = segment;
   const root = archiveFolder(settings.dataDir, names.segment);
   const storage = createLocalFolder(root);
-  const snapshots = createSnapshots(door, names, () => systemClock.nowMs());
+  const snapshots = openSnapshots(door, names);
   const stored = createStoredRows(door, names, snapshots);
   const compute = { snapshots, stored, storage, scratch: join(root, RUNS_FOLDER), threads: DUCK_THREADS };
   return new JobRunner({

@@ -9,9 +9,9 @@ import { encodeKeyValue, type SegmentNames } from '../../shared/contract/names.t
 import { didYouMean } from '../../shared/kernel/edit-distance.ts';
 import { createConfigStore } from '../../shared/nats/config-store.ts';
 import type { NatsDoor } from '../../shared/nats/connect.ts';
-import { createSnapshots } from '../../shared/nats/snapshots.ts';
 import type { LoadedRow } from '../../shared/ports/snapshots.ts';
 import type { ClientFlags } from '../../shared/settings.ts';
+import { openSnapshots } from '../open-snapshots.ts';
 import { formatOf, readRows } from '../replay/read-rows.ts';
 import { readSegmentText } from '../segment-files.ts';
 import { describeJobs, tellJobs } from './batch-jobs.ts';
@@ -69,7 +69,7 @@ export async function loadSnapshot(name: string, file: string, flags: LoadFlags,
     const startedMs = io.clock.elapsedMs();
     const bad = { count: 0 };
     const rows = rowsOf(file, format, table, flags.keyColumn ?? table.key, bad, io);
-    const loaded = await createSnapshots(door, names, () => io.clock.nowMs()).load(name, rows, {
+    const loaded = await openSnapshots(door, names).load(name, rows, {
       atMs,
       by: flags.by ?? 'batch load',
       onProgress: (count) => io.progress(`${count} rows`),
@@ -87,7 +87,7 @@ export async function loadSnapshot(name: string, file: string, flags: LoadFlags,
 export async function listSnapshots(flags: LoadFlags, io: Io): Promise<void> {
   await withNats(flags, io, async (door, names) => {
     const { batchTables, catalogs } = await configOf(door, names);
-    const current = await createSnapshots(door, names, () => io.clock.nowMs()).current();
+    const current = await openSnapshots(door, names).current();
     const tables = [...batchTables, ...catalogs].map(({ name, key }) => {
       const found = current[name];
       const at = found ? new Date(found.atMs).toISOString() : null;

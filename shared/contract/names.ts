@@ -114,6 +114,8 @@ export const snapshotKeys = {
   /** Which run of a table is in force. */
   current: (table: string) => `current.${table}`,
   currentFilter: 'current.*',
+  /** The load of a table that is under way. */
+  loading: (table: string) => `loading.${table}`,
   row: (table: string, encodedValue: string) => `row.${table}.${encodedValue}`,
   rowsFilter: (table: string) => `row.${table}.*`,
 } as const;

@@ -1,8 +1,8 @@
 // Changed rows of snapshot tables, by one pass over the table's part of the bucket.
 import { type SegmentNames, snapshotKeys } from '../contract/names.ts';
+import { decodeSnapshotRecord, type StoredRow } from '../contract/snapshot-records.ts';
 import type { ChangedRows } from '../ports/changed-rows.ts';
 import type { NatsDoor } from './connect.ts';
-import { runOfStoredRow } from './snapshots.ts';
 import { readBatches } from './stream-batches.ts';
 
 export function createChangedRows(door: NatsDoor, names: SegmentNames): ChangedRows {
@@ -11,7 +11,8 @@ export function createChangedRows(door: NatsDoor, names: SegmentNames): ChangedR
       const filter = names.snapshotSubject(snapshotKeys.rowsFilter(table));
       for await (const batch of readBatches(door, names.snapshotsStream, { filter, fromSequence })) {
         const changed = batch.filter(
-          ({ payload, removed }) => !removed && payload.length > 0 && runOfStoredRow(payload) > run,
+          ({ payload, removed }) =>
+            !removed && payload.length > 0 && decodeSnapshotRecord<StoredRow>(payload).run > run,
         );
         if (changed.length === 0) continue;
         yield changed.map(({ subject, sequence }) => {

@@ -1,4 +1,4 @@
-// The profile bucket over JetStream: an atomic batch with an expected revision per record.
+// Records of a bucket over JetStream: an atomic batch with an expected revision per record.
 import type { SegmentNames } from '../contract/names.ts';
 import { unreachable } from '../kernel/assert.ts';
 import { StitchworkError } from '../kernel/errors.ts';
@@ -29,24 +29,39 @@ export interface RecordStoreOptions {
   readonly silentAlarms?: boolean;
 }
 
+/** A bucket: its stream, and what its keys have in front as subjects. */
+interface Place {
+  readonly stream: string;
+  readonly prefix: string;
+}
+
+/** The profile bucket. */
 export function createRecordStore(
   door: NatsDoor,
   names: SegmentNames,
-  { silentAlarms = false }: RecordStoreOptions = {},
+  options: RecordStoreOptions = {},
 ): RecordStore {
-  const stream = names.profilesStream;
-  const prefix = names.recordSubjectPrefix;
+  return storeAt(door, { stream: names.profilesStream, prefix: names.recordSubjectPrefix }, options);
+}
+
+/** The bucket of snapshots. Its records are put, never removed. */
+export function createSnapshotStore(door: NatsDoor, names: SegmentNames): RecordStore {
+  return storeAt(door, { stream: names.snapshotsStream, prefix: names.snapshotSubject('') }, {});
+}
+
+function storeAt(door: NatsDoor, place: Place, { silentAlarms = false }: RecordStoreOptions): RecordStore {
+  const { stream, prefix } = place;
   return {
     async read(keys, from) {
       if (keys.length === 0) return new Map();
-      return from === 'leader' ? readFromLeader(door, names, keys) : readFromReplica(door, names, keys);
+      return from === 'leader' ? readFromLeader(door, place, keys) : readFromReplica(door, place, keys);
     },
     async keyAt(sequence) {
       const message = await getMessage(door, stream, { seq: sequence }, 'STORE_UNAVAILABLE');
       return message?.subject.startsWith(prefix) ? message.subject.slice(prefix.length) : undefined;
     },
     async commit(writes) {
-      const messages = writes.map((write) => toMessage(names, silentAlarms ? silenced(write) : write));
+      const messages = writes.map((write) => toMessage(place, silentAlarms ? silenced(write) : write));
       const answer = await publishBatch(door, messages, COMMIT_TIMEOUT_MS);
       switch (answer.kind) {
         case 'stored': {
@@ -83,8 +98,8 @@ function silenced(write: StoreWrite): StoreWrite {
   return write.kind === 'schedule' ? { kind: 'append', key: write.key, value: write.value } : write;
 }
 
-function toMessage(names: SegmentNames, write: StoreWrite): BatchMessage {
-  const subject = names.recordSubject(write.key);
+function toMessage({ prefix }: Place, write: StoreWrite): BatchMessage {
+  const subject = `${prefix}${write.key}`;
   switch (write.kind) {
     case 'put':
       return {
@@ -102,7 +117,7 @@ function toMessage(names: SegmentNames, write: StoreWrite): BatchMessage {
         payload: write.value,
         headers: [
           ['Nats-Schedule', `@at ${new Date(write.atMs).toISOString()}`],
-          ['Nats-Schedule-Target', names.recordSubject(write.target)],
+          ['Nats-Schedule-Target', `${prefix}${write.target}`],
         ],
       };
     case 'cancel':
@@ -127,13 +142,11 @@ function markerHeaders(): HeaderList {
 
 async function readFromLeader(
   door: NatsDoor,
-  names: SegmentNames,
+  { stream, prefix }: Place,
   keys: readonly string[],
 ): Promise<Map<string, StoredRecord>> {
   const found = await Promise.all(
-    keys.map((key) =>
-      getMessage(door, names.profilesStream, { last_by_subj: names.recordSubject(key) }, 'STORE_UNAVAILABLE'),
-    ),
+    keys.map((key) => getMessage(door, stream, { last_by_subj: `${prefix}${key}` }, 'STORE_UNAVAILABLE')),
   );
   return new Map(
     keys.map((key, index) => {
@@ -147,19 +160,19 @@ async function readFromLeader(
 
 async function readFromReplica(
   door: NatsDoor,
-  names: SegmentNames,
+  { stream, prefix }: Place,
   keys: readonly string[],
 ): Promise<Map<string, StoredRecord>> {
   const records = new Map<string, StoredRecord>(keys.map((key) => [key, { key, value: null, revision: 0 }]));
   const answer = await readLast(
     door,
-    names.profilesStream,
-    keys.map(names.recordSubject),
+    stream,
+    keys.map((key) => `${prefix}${key}`),
     (subject, sequence, data, removed) => {
-      const key = subject.slice(names.recordSubjectPrefix.length);
+      const key = subject.slice(prefix.length);
       records.set(key, { key, value: removed ? null : data, revision: sequence });
     },
   );
-  if (answer !== 'ok') throw new StitchworkError('STORE_UNAVAILABLE', `${names.profilesStream}: ${answer}`);
+  if (answer !== 'ok') throw new StitchworkError('STORE_UNAVAILABLE', `${stream}: ${answer}`);
   return records;
 }

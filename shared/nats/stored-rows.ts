@@ -1,18 +1,13 @@
 // Profiles and snapshot rows read whole from the streams behind their buckets. What is written while a stream is read moves to
 // its end: the reading goes on behind what it has read until the end stands still, or a number of times.
 import { recordKeys, type SegmentNames, snapshotKeys } from '../contract/names.ts';
+import { decodeSnapshotRecord, rowAsOf, type StoredRow } from '../contract/snapshot-records.ts';
 import type { Snapshots } from '../ports/snapshots.ts';
 import type { RowInForce, StoredRows } from '../ports/stored-rows.ts';
 import type { NatsDoor } from './connect.ts';
 import { type BatchedMessage, readBatches } from './stream-batches.ts';
 
 const ROUNDS_MAX = 50;
-
-interface StoredRow {
-  readonly run: number;
-  readonly value: RowInForce['values'] | null;
-  readonly prev: RowInForce['values'] | null;
-}
 
 export function createStoredRows(
   door: NatsDoor,
@@ -34,15 +29,14 @@ export function createStoredRows(
       const run = (await snapshots.current())[table]?.run ?? 0;
       const filter = names.snapshotSubject(snapshotKeys.rowsFilter(table));
       for await (const batch of followBatches(door, names.snapshotsStream, filter, signal))
-        yield batch.flatMap((message) => rowAsOf(message, run));
+        yield batch.flatMap((message) => rowOf(message, run));
     },
   };
 }
 
-function rowAsOf({ subject, payload, removed }: BatchedMessage, run: number): readonly RowInForce[] {
+function rowOf({ subject, payload, removed }: BatchedMessage, run: number): readonly RowInForce[] {
   if (removed || payload.length === 0) return [];
-  const stored = JSON.parse(Buffer.from(payload).toString('utf8')) as StoredRow;
-  const values = stored.run <= run ? stored.value : stored.prev;
+  const values = rowAsOf(decodeSnapshotRecord<StoredRow>(payload), run);
   if (!values) return [];
   const encoded = subject.slice(subject.lastIndexOf('.') + 1);
   const key = encoded.startsWith('=') ? undefined : Buffer.from(encoded, 'base64url').toString('utf8');

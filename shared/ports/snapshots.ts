@@ -1,5 +1,7 @@
 // Snapshot tables in their own bucket: rows that somebody else computed, one run of a table in force at a time.
 
+import type { StoredRow } from '../contract/snapshot-records.ts';
+
 export interface CurrentSnapshot {
   readonly run: number;
   /** When the snapshot was made, ms. */
@@ -22,6 +24,20 @@ export interface LoadResult {
   readonly removed: number;
 }
 
+export interface LoadOptions {
+  /** When the rows were made, ms. */
+  readonly atMs: number;
+  /** Who loads them, as others are told. */
+  readonly by: string;
+  readonly onProgress: (rows: number) => void;
+}
+
+/** Rows of a table as they are stored, whatever run they are of. */
+export interface SnapshotRows {
+  /** Each row that was there when the reading began; one that is written meanwhile may come twice. Throws STORE_UNAVAILABLE. */
+  stored(table: string): AsyncIterable<readonly { readonly encodedValue: string; readonly row: StoredRow }[]>;
+}
+
 export interface Snapshots {
   /** By table. Throws STORE_UNAVAILABLE. */
   current(): Promise<Readonly<Record<string, CurrentSnapshot>>>;
@@ -32,9 +48,10 @@ export interface Snapshots {
    * A load that was cut off leaves the last run in force; the next one begins anew. Throws CONFLICT when another load of the
    * table is under way, STORE_UNAVAILABLE.
    */
-  load(
-    table: string,
-    rows: AsyncIterable<LoadedRow>,
-    options: { readonly atMs: number; readonly by: string; readonly onProgress: (rows: number) => void },
-  ): Promise<LoadResult>;
+  load(table: string, rows: AsyncIterable<LoadedRow>, options: LoadOptions): Promise<LoadResult>;
+  /**
+   * Brings the rows of the run before into force again, as a run of their own. Throws NOT_FOUND when there is none, CONFLICT,
+   * STORE_UNAVAILABLE.
+   */
+  rollBack(table: string, by: string): Promise<LoadResult>;
 }
