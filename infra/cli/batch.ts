@@ -44,6 +44,7 @@ export function addBatch(program: Command, io: Io): void {
   });
   addBatchArchive(command, io);
   addLoad(command, io);
+  addRollback(command, io);
   addList(command, io);
   addBatchJobs(command, io);
 }
@@ -52,7 +53,7 @@ function addLoad(batch: Command, io: Io): void {
   const load = batch
     .command('load')
     .description(
-      'make the rows of a file (NDJSON or CSV, also .gz) the table, whole; only changed rows are written',
+      'make the rows of a file (Parquet, or NDJSON or CSV, also .gz) the table, whole; only changed rows are written',
     )
     .argument('<table>', 'name of the table in the config')
     .argument('<file>', 'file with one row a line')
@@ -63,6 +64,19 @@ function addLoad(batch: Command, io: Io): void {
   load.action(async (table: string, file: string, flags: LoadFlags) => {
     const { loadSnapshot } = await import('./load-snapshot.ts');
     await loadSnapshot(table, file, flags, io);
+  });
+}
+
+function addRollback(batch: Command, io: Io): void {
+  const rollback = batch
+    .command('rollback')
+    .description('bring the rows of the run before into force again')
+    .argument('<table>', 'name of the table or catalog in the config')
+    .option('--by <name>', 'who does it');
+  withExample(withNatsFlags(rollback), 'stitchwork batch rollback crm --segment shop');
+  rollback.action(async (table: string, flags: LoadFlags) => {
+    const { rollBackSnapshot } = await import('./load-snapshot.ts');
+    await rollBackSnapshot(table, flags, io);
   });
 }
 

@@ -54,15 +54,10 @@ export async function loadSnapshot(name: string, file: string, flags: LoadFlags,
     const config = await configOf(door, names);
     const known = [...config.batchTables, ...config.catalogs].map((table) => table.name);
     const table = targetOf(name, config);
-    if (!table) {
-      const meant = didYouMean(name, known);
-      const hint =
-        meant === undefined ? `the config has: ${known.join(', ') || 'none'}` : `did you mean ${meant}?`;
-      throw new CommandFailure(EXIT.notFound, `there is no batch table or catalog '${name}'; ${hint}`);
-    }
+    if (!table) throw unknownTable(name, known);
     const format = formatOf(file);
     if (format === undefined)
-      throw new CommandFailure(EXIT.usage, `the name ${file} does not tell ndjson or csv`);
+      throw new CommandFailure(EXIT.usage, `the name ${file} does not tell ndjson, csv or parquet`);
     const atMs = flags.asOf === undefined ? io.clock.nowMs() : Date.parse(flags.asOf);
     if (!Number.isFinite(atMs))
       throw new CommandFailure(EXIT.usage, `--as-of ${flags.asOf}: give a time of ISO 8601`);
@@ -82,6 +77,28 @@ export async function loadSnapshot(name: string, file: string, flags: LoadFlags,
       );
     if (bad.count > 0) throw new CommandFailure(EXIT.problems, '');
   });
+}
+
+/** `stitchwork batch rollback` */
+export async function rollBackSnapshot(name: string, flags: LoadFlags, io: Io): Promise<void> {
+  await withNats(flags, io, async (door, names) => {
+    const config = await configOf(door, names);
+    const known = [...config.batchTables, ...config.catalogs].map((table) => table.name);
+    if (!known.includes(name)) throw unknownTable(name, known);
+    const done = await openSnapshots(door, names).rollBack(name, flags.by ?? 'batch rollback');
+    if (flags.json) io.out(JSON.stringify({ table: name, ...done }));
+    else
+      io.out(
+        `${name}: run ${done.run} is in force, with the ${done.rows} rows of the run before; ${done.written} written, ${done.removed} removed`,
+      );
+  });
+}
+
+function unknownTable(name: string, known: readonly string[]): CommandFailure {
+  const meant = didYouMean(name, known);
+  const hint =
+    meant === undefined ? `the config has: ${known.join(', ') || 'none'}` : `did you mean ${meant}?`;
+  return new CommandFailure(EXIT.notFound, `there is no batch table or catalog '${name}'; ${hint}`);
 }
 
 export async function listSnapshots(flags: LoadFlags, io: Io): Promise<void> {

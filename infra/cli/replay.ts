@@ -8,7 +8,7 @@ import { systemRandom } from '../../shared/kernel/random.ts';
 import type { ClientSettings } from '../../shared/settings.ts';
 import { type Mapping, parseMappingFile, parseMappingFlags } from '../replay/mapping.ts';
 import { type Position, type PositionFile, positionFile } from '../replay/position.ts';
-import { digestFile, type FileFormat, formatOf, readRows } from '../replay/read-rows.ts';
+import { digestFile, FILE_FORMATS, type FileFormat, formatOf, readRows } from '../replay/read-rows.ts';
 import { eventOf, type ReplayTotals, replayRows } from '../replay/replay-file.ts';
 import { sendBatch } from '../replay/send.ts';
 import { apiFetch } from './api-client.ts';
@@ -48,7 +48,7 @@ export function addReplay(program: Command, io: Io): void {
   const command = program
     .command('replay')
     .description(
-      'send the rows of a file (NDJSON or CSV, also .gz) as events into the live segment, or replay into a shadow',
+      'send the rows of a file (Parquet, or NDJSON or CSV, also .gz) as events into the live segment, or replay into a shadow',
     )
     .argument('[file]', 'file with one event a row; with --into and none: the events of the segment itself')
     .addOption(
@@ -62,7 +62,7 @@ export function addReplay(program: Command, io: Io): void {
     )
     .option('--mapping <file>', 'YAML or JSON file: { map: { target: column }, set: { target: value } }')
     .addOption(
-      new Option('--format <format>', 'when the name of the file does not tell').choices(['ndjson', 'csv']),
+      new Option('--format <format>', 'when the name of the file does not tell').choices([...FILE_FORMATS]),
     )
     .option('--rate <rate>', 'events a second, such as 500/s, or max', 'max')
     .option('--restart', 'forget the saved position and begin at the first row')
@@ -125,14 +125,16 @@ async function planJob(file: string, flags: ReplayFlags): Promise<ReplayJob> {
   const format = flags.format ?? formatOf(file);
   const problems: string[] = [];
   if (format === undefined)
-    problems.push(`--format: the name ${JSON.stringify(basename(file))} does not tell ndjson or csv`);
+    problems.push(
+      `--format: the name ${JSON.stringify(basename(file))} does not tell ndjson, csv or parquet`,
+    );
   const fromFile =
     flags.mapping === undefined ? undefined : parseMappingFile(await readFile(flags.mapping, 'utf8'));
   const fromFlags = parseMappingFlags(flags.map ?? [], flags.set ?? []);
   problems.push(...(fromFile?.problems ?? []).map((p) => `${flags.mapping}: ${p}`), ...fromFlags.problems);
   const mapping = [...(fromFile?.mapping ?? []), ...fromFlags.mapping];
-  if (format === 'csv' && mapping.length === 0)
-    problems.push('a CSV file needs a mapping: --map or --mapping');
+  if (format !== 'ndjson' && mapping.length === 0)
+    problems.push('a CSV or Parquet file needs a mapping: --map or --mapping');
   const rate = /^(\d+)(\/s)?$/.exec(flags.rate);
   if (flags.rate !== 'max' && !(rate && Number(rate[1]) > 0))
     problems.push(`--rate ${flags.rate}: give 500/s or max`);

@@ -1,4 +1,4 @@
-// Rows of a file, one after another: NDJSON or CSV (first line is the head), plain or gzip. A row that cannot be read
+// Rows of a file, one after another: NDJSON or CSV (first line is the head), plain or gzip, or Parquet. A row that cannot be read
 // is given as such with its line; the rows after it go on.
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
@@ -6,8 +6,10 @@ import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import { createGunzip } from 'node:zlib';
 import { type CsvError, parse as parseCsv } from 'csv-parse';
+import { readParquetRows } from './read-parquet.ts';
 
-export type FileFormat = 'ndjson' | 'csv';
+export const FILE_FORMATS = ['ndjson', 'csv', 'parquet'] as const;
+export type FileFormat = (typeof FILE_FORMATS)[number];
 export type Row =
   /** `row` counts from 1 without the head and blank lines; `line` is where it begins in the file. */
   | {
@@ -22,6 +24,7 @@ export type Row =
 export function formatOf(path: string): FileFormat | undefined {
   const name = path.toLowerCase().replace(/\.gz$/, '');
   if (/\.(ndjson|jsonl|json)$/.test(name)) return 'ndjson';
+  if (/\.(parquet|pq)$/.test(name)) return 'parquet';
   return /\.(csv|tsv)$/.test(name) ? 'csv' : undefined;
 }
 
@@ -34,6 +37,7 @@ export async function digestFile(path: string): Promise<string> {
 
 /** Reads the rows in order, never more than a buffer ahead. Throws when the file cannot be read or unpacked. */
 export function readRows(path: string, format: FileFormat): AsyncGenerator<Row> {
+  if (format === 'parquet') return readParquetRows(path);
   return format === 'ndjson'
     ? readNdjson(openText(path))
     : readCsv(openText(path), /\.tsv(\.gz)?$/i.test(path));

@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { openDuck } from '../../batch/duck.ts';
 import type { DevHandle } from '../../shared/settings.ts';
 import { eventually } from '../support/segment.ts';
 import { ensureBuilt, type Finished, type Running, runCliProcess, startCli } from './cli-process.ts';
@@ -302,5 +303,37 @@ describe('a catalog', () => {
     await eventually('the next is in force', async () => (await row('products', 'a/b c')).status === 404);
     expect(await row('products', 'mat-1')).toMatchObject({ attributes: { stock: 11 } });
     expect((await row('product', 'mat-1')).error?.message).toContain("did you mean 'products'");
+  }, 30_000);
+});
+
+describe('a Parquet file', () => {
+  it('is loaded with its types, and a rollback brings the run before back', async () => {
+    const file = join(folder, 'crm.parquet');
+    const duck = await openDuck({ memoryBytes: 200e6, threads: 1, tempFolder: folder });
+    await duck.use((connection) =>
+      connection.run(`COPY (SELECT 'parker' AS customer_id, 'Gold' AS tier, 12.5::DECIMAL(9,2) AS lifetime_spend,
+        true AS active, TIMESTAMP '2024-02-29 10:00:00' AS since, ['a', 'b'] AS tags
+        UNION ALL SELECT 'piper', 'Silver', 7, NULL, NULL, NULL) TO '${file}' (FORMAT parquet)`),
+    );
+    duck.close();
+    await send({ customer_id: 'parker' });
+    const loaded = await cli('batch', 'load', 'crm', file, '--segment', 'batch', '--json');
+    expect(loaded.code, loaded.err).toBe(0);
+    expect(JSON.parse(loaded.out)).toMatchObject({ rows: 2, written: 2, unusable: 0 });
+    const { batch } = await untilTier('parker', 'Gold');
+    expect(batch.crm).toMatchObject({
+      lifetime_spend: 12.5,
+      active: true,
+      since: '2024-02-29T10:00:00.000Z',
+      tags: ['a', 'b'],
+    });
+    const back = await cli('batch', 'rollback', 'crm', '--segment', 'batch', '--json');
+    expect(back.code, back.err).toBe(0);
+    await untilTier('parker', undefined);
+    expect((await cli('batch', 'rollback', 'crn', '--segment', 'batch')).err).toContain('did you mean crm');
+    writeFileSync(file, 'no Parquet');
+    const broken = await cli('batch', 'load', 'crm', file, '--segment', 'batch');
+    expect(broken.code).not.toBe(0);
+    expect(broken.err).toContain('cannot be read as Parquet');
   }, 30_000);
 });
