@@ -125,7 +125,9 @@ export function readHead(text: string): HeadText {
     message: error.message.split(' at line')[0] ?? error.message,
   }));
   const fields: Record<string, unknown> = {};
-  if (isMap(document.contents)) readFields(document.contents, { lineAt, lines, problems, fields });
+  // What is no YAML has no fields that could be spoken of.
+  if (problems.length === 0 && isMap(document.contents))
+    readFields(document.contents, { lineAt, lines, problems, fields });
   else if (problems.length === 0)
     problems.push({ line: before + 1, message: 'fields are meant, such as name: rfm' });
   // The lines of the head stay as empty ones, so that an error names the line of the file.
