@@ -73,7 +73,7 @@ const NAME = /^[a-z][a-z0-9_]{0,63}$/;
 const SEGMENT = /^[a-z0-9-]{1,32}$/;
 const PARAM = /^[a-z][a-z0-9_]{0,63}$/;
 /** What a job is told by the engine. */
-export const OWN_PARAMS = ['now', 'through', 'scheduled'] as const;
+export const OWN_PARAMS = ['now', 'through', 'scheduled', 'key'] as const;
 const HEAD = /^\uFEFF?\s*\/\*---[^\S\n]*\n([\s\S]*?)\n?[^\S\n]*---\*\//;
 const UNITS = { KB: 1e3, MB: 1e6, GB: 1e9 } as const;
 

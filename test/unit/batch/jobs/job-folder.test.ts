@@ -91,7 +91,7 @@ describe('a folder of jobs', () => {
         params: { revenue: 'total', order_event: 'Order Completed' },
       },
     ]);
-    expect(jobs[0]?.body).toContain('percent_rank');
+    expect(jobs[0]?.body).toContain('rank() OVER');
     expect(await shippedNames(SHIPPED)).toContain('rfm');
   });
 
