@@ -83,7 +83,8 @@ async function* resultOf(
   table: BatchTableConfig,
 ): AsyncGenerator<readonly ResultRow[]> {
   const { through, startedMs, dueMs } = opened;
-  const params: SqlParams = { ...job.params, through, now: new Date(startedMs), scheduled: new Date(dueMs) };
+  const times = { now: new Date(startedMs), scheduled: new Date(dueMs) };
+  const params: SqlParams = { ...job.params, ...times, through, key: table.key };
   if (job.kind === 'sql') {
     for await (const { columns, types, rows } of runSql(deps, job.body, {
       ...params,

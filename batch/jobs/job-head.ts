@@ -73,7 +73,7 @@ const NAME = /^[a-z][a-z0-9_]{0,63}$/;
 const SEGMENT = /^[a-z0-9-]{1,32}$/;
 const PARAM = /^[a-z][a-z0-9_]{0,63}$/;
 /** What a job is told by the engine. */
-export const OWN_PARAMS = ['now', 'through', 'scheduled'] as const;
+export const OWN_PARAMS = ['now', 'through', 'scheduled', 'key'] as const;
 const HEAD = /^\uFEFF?\s*\/\*---[^\S\n]*\n([\s\S]*?)\n?[^\S\n]*---\*\//;
 const UNITS = { KB: 1e3, MB: 1e6, GB: 1e9 } as const;
 
@@ -125,7 +125,9 @@ export function readHead(text: string): HeadText {
     message: error.message.split(' at line')[0] ?? error.message,
   }));
   const fields: Record<string, unknown> = {};
-  if (isMap(document.contents)) readFields(document.contents, { lineAt, lines, problems, fields });
+  // What is no YAML has no fields that could be spoken of.
+  if (problems.length === 0 && isMap(document.contents))
+    readFields(document.contents, { lineAt, lines, problems, fields });
   else if (problems.length === 0)
     problems.push({ line: before + 1, message: 'fields are meant, such as name: rfm' });
   // The lines of the head stay as empty ones, so that an error names the line of the file.

@@ -248,21 +248,24 @@ export class JobRunner {
 
   async #claim(name: string, records: Records, record: JobRecord, open: OpenRun): Promise<OwnedRun> {
     await this.#write(name, records, { ...record, open });
-    return new OwnedRun({ ...this.#deps, pause: this.#backOff }, name, records.get(name)!, open);
+    // Its end is stored also while the process stops.
+    const pause = (attempt: number) => this.#backOff(attempt);
+    return new OwnedRun({ ...this.#deps, pause }, name, records.get(name)!, open);
   }
 
   async #write(name: string, records: Records, record: JobRecord): Promise<void> {
     const held = records.get(name)!;
     const { store } = this.#deps;
-    const outcome = await writeRecord(store, recordKeys.batchJob(name), held, record, this.#backOff);
+    const pause = (attempt: number) => this.#backOff(attempt, this.#stop.signal);
+    const outcome = await writeRecord(store, recordKeys.batchJob(name), held, record, pause);
     if (outcome.kind === 'conflict') throw new Overtaken();
     records.set(name, outcome.held);
   }
 
-  readonly #backOff = (attempt: number): Promise<void> => {
+  #backOff(attempt: number, signal?: AbortSignal): Promise<void> {
     const { clock, random } = this.#deps;
-    return clock.sleep(backoffMs(attempt, 20, 1000, random), this.#stop.signal);
-  };
+    return clock.sleep(backoffMs(attempt, 20, 1000, random), signal);
+  }
 
   async #execute(run: OwnedRun): Promise<void> {
     const { job, cron } = this.#known.get(run.name)!;

@@ -28,12 +28,16 @@ const TYPES: Readonly<Record<ColumnType, { readonly from: RegExp; readonly cast:
   list: { from: /(\]$|^"NULL"|^SQLNULL)/, cast: 'VARCHAR[]' },
 };
 
+/** The column with the stitching key may have this name instead: whoever writes a job for any table does not know the key. */
+const KEY = 'key';
+
 /** What is wrong with the columns of a result. `types`: of DuckDB, where they are known. */
 export function columnProblems(
-  names: readonly string[],
+  given: readonly string[],
   table: BatchTableConfig,
   types?: readonly string[],
 ): readonly string[] {
+  const names = given.map((name) => (name === KEY && !Object.hasOwn(table.columns, KEY) ? table.key : name));
   const wanted = [table.key, ...Object.keys(table.columns)];
   const problems: string[] = [];
   names.forEach((name, index) => {
@@ -66,7 +70,7 @@ export type CheckedRow =
 
 /** One row of a result whose columns are sound. */
 export function checkRow(row: ResultRow, table: BatchTableConfig, config: SegmentConfig): CheckedRow {
-  const raw = row[table.key];
+  const raw = Object.hasOwn(row, table.key) ? row[table.key] : row[KEY];
   if (raw === null || raw === undefined) return { kind: 'unusable', reason: `${table.key} is null` };
   if (!['string', 'number', 'bigint', 'boolean'].includes(typeof raw))
     return { kind: 'wrong', reason: `${table.key} is ${shown(raw)}, a text is meant` };

@@ -1,7 +1,9 @@
 // A job that is a module, in a thread of its own: what it computes cannot stop the process, its memory has a limit, and it ends
 // when its time is over, whatever it does. Its queries and rows go back and forth some at a time.
 //
-//   export async function* run({ query, stream, params, now, scheduled, through, log }) { yield rows }
+//   export async function* run({ query, stream, params, key, now, scheduled, through, log }) { yield rows }
+import { resolve as resolvePath } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import { errorText, StitchworkError } from '../../shared/kernel/errors.ts';
 import type { SqlParams } from './run-sql.ts';
@@ -58,8 +60,8 @@ const log = (...parts) => parentPort.postMessage({ kind: 'log', text: parts.map(
 (async () => {
   const { run } = await import(workerData.url);
   if (typeof run !== 'function') throw new Error('the module exports no function run');
-  const { now, scheduled, through, ...params } = workerData.params;
-  const made = await run({ query, stream, log, now, scheduled, through, params });
+  const { now, scheduled, through, key, ...params } = workerData.params;
+  const made = await run({ query, stream, log, now, scheduled, through, key, params });
   let part = [];
   if (made == null || (!made[Symbol.asyncIterator] && !made[Symbol.iterator]))
     throw new Error('run must give rows: an array, or yield one after another');
@@ -93,7 +95,7 @@ export async function* runModule(
     eval: true,
     env: {},
     execArgv: executionFlags(deps.path),
-    workerData: { url: new URL(`file://${encodeURI(deps.path)}`).href, params: deps.params },
+    workerData: { url: pathToFileURL(resolvePath(deps.path)).href, params: deps.params },
     resourceLimits: { maxOldGenerationSizeMb: Math.max(32, Math.floor(deps.memoryBytes / 1_000_000)) },
   });
   const inbox = new Inbox(thread, signal);

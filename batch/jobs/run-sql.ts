@@ -55,6 +55,8 @@ async function* statements(
   sql: string,
   params: SqlParams,
 ): AsyncGenerator<ResultPart> {
+  if (sql.replace(/--.*$|\/\*[\s\S]*?\*\/|;/gm, '').trim() === '')
+    throw new StitchworkError('BAD_REQUEST', 'there is no statement');
   const all: DuckDBExtractedStatements = await connection.extractStatements(sql);
   for (let i = 0; i < all.count; i++) {
     const statement = await all.prepare(i);
@@ -62,7 +64,6 @@ async function* statements(
     if (i < all.count - 1) await statement.run();
     else yield* resultOf(duck, statement);
   }
-  if (all.count === 0) throw new StitchworkError('BAD_REQUEST', 'there is no statement');
 }
 
 async function* resultOf(duck: Duck, statement: DuckDBPreparedStatement): AsyncGenerator<ResultPart> {
