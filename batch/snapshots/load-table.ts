@@ -1,6 +1,6 @@
 // A load makes given rows the table, whole: what has changed is written, what is not among them goes, and nobody sees any of
 // it before all is stored. A load that dies leaves the run in force; whoever loads next takes the table over.
-import { rowAsOf, type StoredRow } from '../../shared/contract/snapshot-records.ts';
+import { type RowValues, rowAsOf, type StoredRow } from '../../shared/contract/snapshot-records.ts';
 import type { LoadedRow, LoadOptions, LoadResult } from '../../shared/ports/snapshots.ts';
 import { digestOf, RowIndex, UNLIKE_ANY } from './row-index.ts';
 import { type ChangedTo, ROWS_AT_ONCE, type TableDeps, TableWriter } from './table-writer.ts';
@@ -37,7 +37,11 @@ async function indexOf({ rows }: TableDeps, { table, current }: TableWriter): Pr
 
 /** Written by a load that never came into force, it is written again. */
 function digestIn(row: StoredRow, current: number): Uint32Array {
-  return row.run > current ? UNLIKE_ANY : digestOf(rowAsOf(row, current));
+  return row.run > current ? UNLIKE_ANY : digestOf(jsonOf(rowAsOf(row, current)));
+}
+
+function jsonOf(values: RowValues | null): string | null {
+  return values && JSON.stringify(values);
 }
 
 async function writeRows(
@@ -59,12 +63,13 @@ async function writeRows(
     storing.catch(() => {});
   };
   for await (const { encodedValue, values } of rows) {
-    const { isChanged, isRepeat } = index.see(encodedValue, digestOf(values));
+    const json = JSON.stringify(values);
+    const { isChanged, isRepeat } = index.see(encodedValue, digestOf(json));
     // Of two rows of one key the last one counts, also when the first is stored already.
     if (!isRepeat) count += 1;
     if (isChanged) {
       if (!waiting.has(encodedValue)) written += 1;
-      waiting.set(encodedValue, { encodedValue, value: values });
+      waiting.set(encodedValue, { encodedValue, json });
       if (waiting.size >= ROWS_AT_ONCE) await flush();
     }
     if (!isRepeat && count % PROGRESS_ROWS === 0) onProgress(count);
@@ -83,7 +88,7 @@ async function removeUnseen({ rows }: TableDeps, writer: TableWriter, index: Row
       const isThere = row.run > writer.current || rowAsOf(row, writer.current) !== null;
       if (!isThere) continue;
       if (rowAsOf(row, writer.current) !== null) removed += 1;
-      waiting.push({ encodedValue, value: null });
+      waiting.push({ encodedValue, json: null });
       if (waiting.length < ROWS_AT_ONCE) continue;
       await writer.write(waiting, false);
       waiting = [];

@@ -50,7 +50,7 @@ async function turnRound(
       if (row.run !== writer.current) continue;
       if (row.prev === null) counts.removed += 1;
       else counts.written += 1;
-      waiting.push({ encodedValue, value: row.prev });
+      waiting.push({ encodedValue, json: row.prev && JSON.stringify(row.prev) });
       if (waiting.length >= ROWS_AT_ONCE) await flush();
     }
   }

@@ -4,8 +4,8 @@
 import { snapshotKeys } from '../../shared/contract/names.ts';
 import {
   decodeSnapshotRecord,
+  encodeRow,
   encodeSnapshotRecord,
-  type RowValues,
   rowAsOf,
   type StoredRow,
   type TableLoading,
@@ -38,7 +38,8 @@ export interface TableDeps {
 
 export interface ChangedTo {
   readonly encodedValue: string;
-  readonly value: RowValues | null;
+  /** Values as JSON; null: it goes. */
+  readonly json: string | null;
 }
 
 /** Rows of one commit: the record of the load goes with them. */
@@ -110,8 +111,8 @@ export class TableWriter {
     let bytes = 0;
     for (const row of changed) {
       part.push(row);
-      bytes += 2 * JSON.stringify(row.value).length;
-      if (bytes < COMMIT_BYTES_MAX / 2) continue;
+      bytes += row.json?.length ?? 0;
+      if (bytes < COMMIT_BYTES_MAX / 4) continue;
       await this.#writePart(part, isNew);
       part = [];
       bytes = 0;
@@ -126,11 +127,12 @@ export class TableWriter {
       // A replica may lag behind: then the revisions do not hold, and the leader is asked.
       const stored =
         isNew && tries === 0 ? undefined : await store.read(keys, tries === 0 ? 'replica' : 'leader');
-      const writes = changed.map(({ value }, i): StoreWrite => {
+      const writes = changed.map(({ json }, i): StoreWrite => {
         const found = stored?.get(keys[i]!);
         const before = found?.value ? decodeSnapshotRecord<StoredRow>(found.value) : undefined;
-        const row: StoredRow = { run: this.run, value, prev: before ? rowAsOf(before, this.current) : null };
-        return { kind: 'put', key: keys[i]!, value: encodeSnapshotRecord(row), expect: found?.revision ?? 0 };
+        const prev = before ? rowAsOf(before, this.current) : null;
+        const value = encodeRow(this.run, json, prev && JSON.stringify(prev));
+        return { kind: 'put', key: keys[i]!, value, expect: found?.revision ?? 0 };
       });
       if (await this.#commit(writes)) return;
       if (tries >= TRIES_MAX) throw unavailable(this.table, 'its rows change under the load');

@@ -47,6 +47,11 @@ export function decodeSnapshotRecord<T>(value: Uint8Array): T {
   return JSON.parse(Buffer.from(value.buffer, value.byteOffset, value.length).toString('utf8')) as T;
 }
 
-export function encodeSnapshotRecord(record: StoredRow | TablePointer | TableLoading): Uint8Array {
+/** A row of values that are JSON already; null: there are none. */
+export function encodeRow(run: number, value: string | null, prev: string | null): Uint8Array {
+  return Buffer.from(`{"run":${run},"value":${value},"prev":${prev}}`);
+}
+
+export function encodeSnapshotRecord(record: TablePointer | TableLoading): Uint8Array {
   return Buffer.from(JSON.stringify(record));
 }

@@ -172,7 +172,7 @@ export function snapshotsContract(name: string, make: () => Promise<SnapshotWorl
       const [before, after] = [many(1, 2 * ROWS_AT_ONCE + 5), many(2, 2 * ROWS_AT_ONCE)];
       await load(before);
       const outcomes = new Set<string>();
-      for (let step = 1; step <= (name === 'nats' ? 5 : 12); step++) {
+      for (let step = 1; step <= (name === 'nats' ? 8 : 12); step++) {
         const owner = `mortal-${step}`;
         const whole = world.deps(owner);
         let died = () => {};

@@ -9,6 +9,7 @@ import { identity } from './identity.ts';
 import { million } from './million.ts';
 import { peers } from './peers.ts';
 import { serverRestart } from './server-restart.ts';
+import { snapshots } from './snapshots.ts';
 import { takeover } from './takeover.ts';
 
 export const SCENARIOS: readonly Scenario[] = [
@@ -25,5 +26,6 @@ export const SCENARIOS: readonly Scenario[] = [
   takeover,
   serverRestart,
   million,
+  snapshots,
   peers,
 ];

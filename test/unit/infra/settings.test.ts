@@ -28,6 +28,7 @@ describe('settings of a role', () => {
       topology: { shards: 64, replicas: 1, eventsBytesMax: 10e9, activationsAgeMs: 30 * 86_400_000 },
       eventsRetentionMs: 7 * 86_400_000,
       archiveFlushMs: 10_000,
+      jobsDir: '.stitchwork/jobs',
       testPhaseFile: undefined,
       testCrashAt: undefined,
     });
