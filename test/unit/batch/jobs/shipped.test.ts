@@ -3,6 +3,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { parse } from 'yaml';
 import { type Job, readJobFolder, shippedNames } from '../../../../batch/jobs/job-folder.ts';
 import { seededRandom } from '../../../../shared/kernel/random.ts';
 import { ComputeRig, type Ran, type TestEvent } from './compute-rig.ts';
@@ -134,11 +135,16 @@ afterAll(async () => {
 });
 
 describe('the shipped jobs', () => {
-  it('are six, each with its table in its text', () => {
-    expect(jobs.map(({ name }) => name).sort()).toEqual(
-      rig.config.batchTables.map(({ name }) => name).sort(),
-    );
-    expect(jobs.every(({ cron }) => cron !== null)).toBe(true);
+  it('are six, each with its table in its text', async () => {
+    const tables = rig.config.batchTables.filter(({ name }) => name !== 'baskets');
+    expect(jobs.map(({ name }) => name).sort()).toEqual(tables.map(({ name }) => name).sort());
+    for (const job of jobs) {
+      const said = /The table: ([\s\S]*?\} \})/.exec(await readFile(job.path, 'utf8'))?.[1] ?? '';
+      const { key, columns } = tables.find(({ name }) => name === job.table)!;
+      const told: unknown = parse(said.replace(/\n(--|\/\/)/g, ''));
+      expect(told, job.name).toEqual({ name: job.table, key, attributes: columns });
+      expect(job.cron, job.name).not.toBeNull();
+    }
   });
 
   it('lifetime_value: what every customer has brought', async () => {
