@@ -1,7 +1,7 @@
 // The jobs of one segment, with everything they need: archive, profiles, snapshots, records.
 import { join } from 'node:path';
 import { createLocalFolder } from '../batch/archive/local-folder.ts';
-import { computeJob } from '../batch/jobs/compute-job.ts';
+import { type ComputeDeps, computeJob } from '../batch/jobs/compute-job.ts';
 import { readJobFolder } from '../batch/jobs/job-folder.ts';
 import { JobRunner } from '../batch/jobs/job-runner.ts';
 import { systemClock } from '../shared/kernel/clock.ts';
@@ -23,6 +23,7 @@ export const SHIPPED_JOBS = packagePath('batch/jobs/shipped');
 /** Folder of runs under way, in that of the archive: their files are links to its files. */
 const RUNS_FOLDER = '.jobs';
 const DUCK_THREADS = 2;
+const LOAD_RETRY_MS = 2000;
 
 interface JobParts {
   readonly settings: RoleSettings;
@@ -42,7 +43,14 @@ export function segmentJobs(
   const storage = createLocalFolder(root);
   const snapshots = openSnapshots(door, names);
   const stored = createStoredRows(door, names, snapshots);
-  const compute = { snapshots, stored, storage, scratch: join(root, RUNS_FOLDER), threads: DUCK_THREADS };
+  const compute: ComputeDeps = {
+    snapshots,
+    stored,
+    storage,
+    scratch: join(root, RUNS_FOLDER),
+    threads: DUCK_THREADS,
+    pause: (signal) => systemClock.sleep(LOAD_RETRY_MS, signal),
+  };
   return new JobRunner({
     store: createRecordStore(door, names),
     presence: createPresence(door, names),

@@ -22,6 +22,13 @@ export interface AnnounceDeps {
 const TRIES_MAX = 20;
 const PROBLEMS_MAX = 50;
 
+/** Whether a process that is there has announced each of them. Throws STORE_UNAVAILABLE. */
+export async function areAnnounced(deps: AnnounceDeps, jobs: readonly Job[]): Promise<boolean> {
+  const { record } = await readJobIndex(deps.store);
+  const { jobs: others } = await presentOthers(deps, record);
+  return jobs.every(({ name }) => Object.hasOwn(others, name) || record.jobs[name]?.by === deps.owner);
+}
+
 /** Throws STORE_UNAVAILABLE. */
 export async function announceJobs(
   deps: AnnounceDeps,

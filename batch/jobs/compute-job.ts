@@ -7,7 +7,7 @@ import { createInterface } from 'node:readline';
 import type { BatchTableConfig, SegmentConfig } from '../../shared/contract/config/segment-config.ts';
 import type { OpenRun } from '../../shared/contract/job-record.ts';
 import { encodeKeyValue } from '../../shared/contract/names.ts';
-import { StitchworkError } from '../../shared/kernel/errors.ts';
+import { isStitchworkError, StitchworkError } from '../../shared/kernel/errors.ts';
 import type { ArchiveStorage } from '../../shared/ports/archive-storage.ts';
 import type { LoadedRow, LoadResult, Snapshots } from '../../shared/ports/snapshots.ts';
 import type { StoredRows } from '../../shared/ports/stored-rows.ts';
@@ -26,6 +26,8 @@ export interface ComputeDeps {
   /** A folder for runs, on the file system of the archive. */
   readonly scratch: string;
   readonly threads: number;
+  /** A while, before something is tried again. Throws the reason of the signal. */
+  readonly pause: (signal: AbortSignal) => Promise<void>;
 }
 
 export interface Computation {
@@ -44,6 +46,8 @@ export interface Computed extends LoadResult {
 }
 
 const TOLD_MAX = 20;
+/** Rows of one table. */
+const ROWS_MAX = 10_000_000;
 
 /** Throws BAD_REQUEST when the job is wrong, what DuckDB or the module throw, the reason of the signal, or what the ports throw. */
 export async function computeJob(deps: ComputeDeps, run: Computation): Promise<Computed> {
@@ -148,6 +152,8 @@ async function spoolRows(
         if (seen.has(checked.row.key))
           throw new StitchworkError('BAD_REQUEST', `there are two rows of ${table.key} ${checked.row.key}`);
         seen.add(checked.row.key);
+        if (seen.size > ROWS_MAX)
+          throw new StitchworkError('BAD_REQUEST', `the result has more than ${ROWS_MAX} rows`);
         text += `${JSON.stringify(checked.row)}\n`;
       }
       await file.write(text);
@@ -159,22 +165,32 @@ async function spoolRows(
   return unusable;
 }
 
+/** A load that a process which died had begun blocks others for a while: it is waited for. */
 async function load(deps: ComputeDeps, run: Computation, spool: string): Promise<LoadResult> {
   const { job, open: opened, signal, confirm, log } = run;
-  const rows = async function* (): AsyncGenerator<LoadedRow> {
-    for await (const line of createInterface({
-      input: createReadStream(spool),
-      crlfDelay: Number.POSITIVE_INFINITY,
-    })) {
-      signal.throwIfAborted();
-      const { key, values } = JSON.parse(line) as TableRow;
-      yield { encodedValue: encodeKeyValue(key), values };
-    }
-    await confirm();
-    signal.throwIfAborted();
-  };
-  await confirm();
   const by = snapshotBy(job.name, opened.run);
   const onProgress = (count: number) => log(`${count} rows loaded`);
-  return deps.snapshots.load(job.table, rows(), { atMs: opened.startedMs, by, onProgress });
+  for (let isFirst = true; ; isFirst = false) {
+    await confirm();
+    try {
+      const options = { atMs: opened.startedMs, by, onProgress };
+      return await deps.snapshots.load(job.table, rowsIn(spool, run), options);
+    } catch (error) {
+      if (!isStitchworkError(error, 'CONFLICT')) throw error;
+      if (isFirst) log(`waiting: ${error.message}`);
+      await deps.pause(signal);
+    }
+  }
+}
+
+/** Ends only when the run is still ours: before that nothing of it comes into force. */
+async function* rowsIn(spool: string, { signal, confirm }: Computation): AsyncGenerator<LoadedRow> {
+  const input = createReadStream(spool);
+  for await (const line of createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY })) {
+    signal.throwIfAborted();
+    const { key, values } = JSON.parse(line) as TableRow;
+    yield { encodedValue: encodeKeyValue(key), values };
+  }
+  await confirm();
+  signal.throwIfAborted();
 }

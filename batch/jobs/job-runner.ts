@@ -14,7 +14,7 @@ import type { RecordStore } from '../../shared/ports/record-store.ts';
 import type { Snapshots } from '../../shared/ports/snapshots.ts';
 import { isHeld } from '../archive/claim.ts';
 import { loadManifest } from '../archive/manifest-store.ts';
-import { announceJobs } from './announce-jobs.ts';
+import { announceJobs, areAnnounced } from './announce-jobs.ts';
 import type { Computation, Computed } from './compute-job.ts';
 import { type Cron, createCron, wakeByCron } from './cron.ts';
 import { type Dependency, noticed, readiness, refused } from './due.ts';
@@ -155,10 +155,10 @@ export class JobRunner {
     this.#readFor = current;
     this.#know(jobs);
     const told = JSON.stringify([jobs.map(({ digest }) => digest), problems]);
-    if (told === this.#told) return;
+    if (told === this.#told && (await areAnnounced(this.#deps, jobs))) return;
     await announceJobs(this.#deps, jobs, problems);
+    if (told !== this.#told && problems.length > 0) telemetry.problems(problems);
     this.#told = told;
-    if (problems.length > 0) telemetry.problems(problems);
   }
 
   #know(jobs: readonly Job[]): void {
@@ -268,8 +268,8 @@ export class JobRunner {
   }
 
   async #execute(run: OwnedRun): Promise<void> {
-    const { job, cron } = this.#known.get(run.name)!;
     try {
+      const { job, cron } = this.#known.get(run.name)!;
       await executeRun({ ...this.#deps, stop: this.#stop.signal }, run, { job, cron }, this.#options.beatMs);
     } catch (error) {
       this.#deps.telemetry.failed(error);

@@ -75,8 +75,10 @@ function readLines(): readonly Line[] {
     .slice(1)
     .filter((line) => line !== '')
     .map((line) => line.split(','));
+  // An invoice may be interrupted by another one.
+  const lastOf = new Map(rows.map(([, , invoice], i) => [invoice, i]));
   return rows.map(([, ts = '', invoice = '', customer = '', event = '', , qty, price], i) => {
-    const last = rows[i + 1]?.[2] !== invoice;
+    const last = lastOf.get(invoice) === i;
     return { ts, invoice, customer, event, qty: Number(qty), price: Number(price), last };
   });
 }

@@ -190,6 +190,12 @@ describe('jobs', () => {
     expect(tables).toContainEqual(
       expect.objectContaining({ table: 'slow', run: 1, rows: 10, by: 'job slow, run 1' }),
     );
+    await eventually('the other has announced the jobs', async () => {
+      const { jobs } = JSON.parse((await cli('batch', 'list', ...target)).out) as {
+        jobs: { runnable: boolean }[];
+      };
+      return jobs.length === 2 && jobs.every(({ runnable }) => runnable);
+    });
     const logs = await cli('batch', 'logs', 'slow', '--segment', 'jobs');
     expect(logs.out).toMatch(/attempt 2/);
   }, 90_000);

@@ -75,6 +75,9 @@ describe('SQL', () => {
       HOUR_MS,
     ]);
     expect(await values('SELECT max(sequence) FROM events')).toEqual([6]);
+    rig.through = 4;
+    expect(await values('SELECT max(sequence) FROM raw_events')).toEqual([4]);
+    rig.through = undefined;
   });
 
   it('sees profiles and links as they are now, and whose an event is by any of its keys', async () => {
@@ -147,6 +150,32 @@ describe('SQL', () => {
   }, 60_000);
 });
 
+describe('a run', () => {
+  it('waits for a load that somebody else has begun', async () => {
+    rig.conflicts = 2;
+    const ran = await sql("SELECT 'x' AS key, 1 AS a");
+    expect(ran.table).toEqual({ x: { a: 1 } });
+    expect(ran.log.filter((line) => line.startsWith('waiting'))).toEqual([
+      'waiting: another load is under way',
+    ]);
+  });
+});
+
+describe('a run that another process has taken over', () => {
+  it('brings nothing into force, whenever that is found out', async () => {
+    for (const asked of [1, 2]) {
+      let asks = 0;
+      rig.confirm = async () => {
+        if (++asks === asked) throw new Error('lost');
+      };
+      const before = rig.loaded;
+      await expect(sql("SELECT 'x' AS key, 1 AS a")).rejects.toThrow('lost');
+      expect(rig.loaded).toBe(before);
+    }
+    rig.confirm = async () => {};
+  });
+});
+
 describe('a module', () => {
   async function module_(text: string, part = {}, signal?: AbortSignal) {
     const path = join(folder, `${Math.floor(performance.now() * 1000)}.mjs`);
@@ -195,4 +224,25 @@ describe('a module', () => {
       'export function run() { const all = []; for (;;) all.push(new Array(1000).fill(Math.random())); }';
     await expect(module_(greedy, { memoryBytes: 50e6 })).rejects.toThrow(/memory/);
   }, 60_000);
+});
+
+describe('files of the archive', () => {
+  it('that are put together meanwhile stay for the run', async () => {
+    const path = join(folder, 'remove.mjs');
+    const query = "await query('SELECT count(*) AS n FROM events')";
+    const text = `export async function* run({ query, log }) {
+      const [before] = ${query};
+      log('removed');
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      const [after] = ${query};
+      yield { key: 'before', a: before.n };
+      yield { key: 'after', a: after.n };
+    }`;
+    await writeFile(path, text);
+    const running = rig.run({ kind: 'module', path, body: text }, NOW, undefined, (line) => {
+      if (line === 'removed') void rig.removeFiles();
+    });
+    expect((await running).table).toEqual({ before: { a: 5 }, after: { a: 5 } });
+    await expect(values('SELECT count(*) FROM events')).rejects.toThrow(/ENOENT/);
+  });
 });

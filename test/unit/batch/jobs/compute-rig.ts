@@ -11,6 +11,7 @@ import type { Job } from '../../../../batch/jobs/job-folder.ts';
 import { parseSegmentConfig } from '../../../../shared/contract/config/parse.ts';
 import type { SegmentConfig } from '../../../../shared/contract/config/segment-config.ts';
 import { profileIdOf } from '../../../../shared/contract/names.ts';
+import { StitchworkError } from '../../../../shared/kernel/errors.ts';
 import type { RowInForce } from '../../../../shared/ports/stored-rows.ts';
 import { Fold } from '../../../support/fold.ts';
 import { makeRig, NO_LIMITS, type Rig } from '../rig.ts';
@@ -36,6 +37,14 @@ export interface Ran extends Computed {
 
 export class ComputeRig {
   readonly config: SegmentConfig;
+  /** Throws when the run is another process's by now. */
+  confirm: () => Promise<void> = async () => {};
+  /** Instead of the position of the archive. */
+  through: number | undefined;
+  /** Loads that came to their end. */
+  loaded = 0;
+  /** So many loads find another one under way. */
+  conflicts = 0;
   readonly inForce: Record<string, readonly RowInForce[]> = {};
   readonly #rig: Rig;
   readonly #fold: Fold;
@@ -71,9 +80,22 @@ export class ComputeRig {
     await keeper.release();
   }
 
-  async run(part: Partial<Job>, nowMs: number, signal = new AbortController().signal): Promise<Ran> {
+  /** Takes the files of the archive away, as a compaction does with those it has put together. */
+  async removeFiles(): Promise<void> {
+    const { files } = await loadManifest(this.#rig.storage);
+    for (const name of files.keys()) await this.#rig.storage.remove(name);
+  }
+
+  async run(
+    part: Partial<Job>,
+    nowMs: number,
+    signal = new AbortController().signal,
+    onLog: (text: string) => void = () => {},
+  ): Promise<Ran> {
     const job = jobOf('test', part);
-    const { position: through } = await loadManifest(this.#rig.storage);
+    const { position: through } = this.through
+      ? { position: this.through }
+      : await loadManifest(this.#rig.storage);
     const log: string[] = [];
     const table: Record<string, Readonly<Record<string, unknown>>> = {};
     const times = { dueMs: nowMs, noticedMs: nowMs, startedMs: nowMs };
@@ -81,9 +103,11 @@ export class ComputeRig {
       {
         snapshots: {
           current: async () => ({}),
-          async load(_table, rows) {
+          load: async (_table, rows) => {
+            if (this.conflicts-- > 0) throw new StitchworkError('CONFLICT', 'another load is under way');
             for await (const { encodedValue, values } of rows)
               table[Buffer.from(encodedValue, 'base64url').toString('utf8')] = values;
+            this.loaded += 1;
             return { run: 1, rows: Object.keys(table).length, written: 0, removed: 0 };
           },
         },
@@ -91,14 +115,18 @@ export class ComputeRig {
         storage: this.#rig.storage,
         scratch: join(this.#folder, 'runs'),
         threads: 2,
+        pause: async () => {},
       },
       {
         job,
         open: { run: 1, cause: 'request', missed: 0, ...times, owner: 'a', attempt: 1, through },
         config: this.config,
         signal,
-        log: (text) => void log.push(text),
-        confirm: async () => {},
+        log(text) {
+          log.push(text);
+          onLog(text);
+        },
+        confirm: () => this.confirm(),
       },
     );
     return { ...computed, table, log };

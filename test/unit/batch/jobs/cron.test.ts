@@ -1,8 +1,8 @@
 // When a cron expression is due, checked against node-cron's own idea of what matches.
 import fc from 'fast-check';
 import { createTask } from 'node-cron';
-import { describe, expect, it } from 'vitest';
-import { createCron, cronProblems } from '../../../../batch/jobs/cron.ts';
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import { createCron, cronProblems, wakeByCron } from '../../../../batch/jobs/cron.ts';
 
 const at = (text: string) => Date.parse(text);
 const shown = (ms: number | undefined) => (ms === undefined ? undefined : new Date(ms).toISOString());
@@ -92,5 +92,21 @@ describe('a cron expression', () => {
       ),
       { numRuns: 25 },
     );
+  });
+});
+
+describe('being woken by node-cron', () => {
+  afterEach(() => void vi.useRealTimers());
+
+  it('happens at the times of the zone, and ends when it is told to', async () => {
+    vi.useFakeTimers({ now: at('2026-03-27T01:59:30Z') });
+    const woken: (string | undefined)[] = [];
+    const stop = wakeByCron('0 3 * * *', 'Europe/Berlin', () => woken.push(shown(Date.now())?.slice(0, 16)));
+    await vi.advanceTimersByTimeAsync(24 * 3_600_000);
+    expect(woken).toEqual(['2026-03-27T02:00']);
+    stop();
+    await vi.advanceTimersByTimeAsync(48 * 3_600_000);
+    expect(woken).toHaveLength(1);
+    expect(vi.getTimerCount()).toBe(0);
   });
 });

@@ -202,8 +202,9 @@ describe('a run whose process', () => {
     rig.presence.there.delete('a');
     await look(b);
     expect(rig.call(1).open).toMatchObject({ run: 1, attempt: 2, owner: 'b', startedMs: T0 });
-    rig.call(0).end(100);
+    rig.call(0).endBlindly(100);
     await a.idle();
+    expect(rig.told).toEqual(['a lost rfm']);
     expect(await rig.record('rfm')).toMatchObject({ open: { owner: 'b' }, history: [] });
     rig.call(1).end(7);
     await b.idle();

@@ -1,8 +1,9 @@
 // The shipped jobs against counts by other means, over an archive of made-up customers.
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { parse } from 'yaml';
 import { type Job, readJobFolder, shippedNames } from '../../../../batch/jobs/job-folder.ts';
 import { seededRandom } from '../../../../shared/kernel/random.ts';
 import { ComputeRig, type Ran, type TestEvent } from './compute-rig.ts';
@@ -23,6 +24,7 @@ batch:
     - { name: category_affinity, key: customer_id, attributes: { top: string, share: number, categories: list } }
     - { name: next_best_offer, key: customer_id, attributes: { offer: string, score: number, offers: list } }
     - { name: purchase_propensity, key: customer_id, attributes: { probability: number, decile: number } }
+    - { name: baskets, key: customer_id, attributes: { largest: number, through: number } }
 `;
 const NOW = T0;
 const PRODUCTS = ['mat', 'block', 'strap', 'ball', 'bag', 'sock', 'shoe', 'hat'];
@@ -133,11 +135,16 @@ afterAll(async () => {
 });
 
 describe('the shipped jobs', () => {
-  it('are six, each with its table in its text', () => {
-    expect(jobs.map(({ name }) => name).sort()).toEqual(
-      rig.config.batchTables.map(({ name }) => name).sort(),
-    );
-    expect(jobs.every(({ cron }) => cron !== null)).toBe(true);
+  it('are six, each with its table in its text', async () => {
+    const tables = rig.config.batchTables.filter(({ name }) => name !== 'baskets');
+    expect(jobs.map(({ name }) => name).sort()).toEqual(tables.map(({ name }) => name).sort());
+    for (const job of jobs) {
+      const said = /The table: ([\s\S]*?\} \})/.exec(await readFile(job.path, 'utf8'))?.[1] ?? '';
+      const { key, columns } = tables.find(({ name }) => name === job.table)!;
+      const told: unknown = parse(said.replace(/\n(--|\/\/)/g, ''));
+      expect(told, job.name).toEqual({ name: job.table, key, attributes: columns });
+      expect(job.cron, job.name).not.toBeNull();
+    }
   });
 
   it('lifetime_value: what every customer has brought', async () => {
@@ -285,5 +292,24 @@ describe('the shipped jobs', () => {
     await expect(run('purchase_propensity', { params })).rejects.toThrow(
       '0 bought in the last 30 days: at least 20',
     );
+  });
+});
+
+describe('the job in the README', () => {
+  it('finds the largest basket of 90 days', async () => {
+    const text =
+      /```sql\n(\/\*---\nname: big_baskets[\s\S]*?)```/.exec(await readFile('README.md', 'utf8'))?.[1] ?? '';
+    await writeFile(join(folder, 'readme.sql'), text);
+    const { jobs: read, problems } = await readJobFolder(folder, SHIPPED, rig.config);
+    expect(problems).toEqual([]);
+    const job = read.find(({ name }) => name === 'big_baskets')!;
+    const { table } = await rig.run(job, NOW);
+    const expected = [...countOrders()].flatMap(([customer, { atMs, revenue }]) => {
+      const recent = revenue.filter((_, i) => atMs[i]! > NOW - 90 * DAY_MS);
+      return recent.length > 0 ? [[customer, Math.max(...recent)] as const] : [];
+    });
+    for (const [customer, largest] of expected.filter(([customer]) => customer !== 'c0'))
+      expect(table[customer], customer).toEqual({ largest, through: events.length });
+    expect(Object.keys(table)).toHaveLength(expected.length);
   });
 });
