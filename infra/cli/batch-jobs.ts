@@ -78,6 +78,20 @@ async function withJobs(flags: Flags, io: Io, use: (jobs: Jobs) => Promise<void>
   await withNats(flags, io, async (door, names) => use(await openJobs(door, names, io)));
 }
 
+/** Runs a job now and waits for its end. Throws CommandFailure when that is not known in time. */
+export async function runJobNow(
+  door: NatsDoor,
+  names: SegmentNames,
+  job: string,
+  timeoutMs: number,
+  io: Io,
+): Promise<RunEntry> {
+  const jobs = await openJobs(door, names, io);
+  find(jobs, job);
+  const id = await request(jobs, job, io);
+  return endOf(jobs, job, id, io.clock.elapsedMs() + timeoutMs, io);
+}
+
 async function openJobs(door: NatsDoor, names: SegmentNames, io: Io): Promise<Jobs> {
   const [{ createRecordStore }, { createPresence }, records, { recordKeys }] = await Promise.all([
     import('../../shared/nats/record-store.ts'),

@@ -18,6 +18,7 @@ import { CART_FILE, cartEvents, RETAIL_FILE, retailEvents } from './events.ts';
 import { countExpected, type Expected } from './expected.ts';
 import { sendAll } from './load.ts';
 import { countFacts, readActivations, readAudit, readProfiles } from './observed.ts';
+import { returningVisitor } from './returning-visitor.ts';
 import { type DemoReport, tellStory } from './story.ts';
 
 const LAG_POLL_MS = 50;
@@ -35,6 +36,8 @@ export async function runDemo(
     config: [packagePath('infra/demo/shop.yaml')],
     port: '0',
     dataDir: folder,
+    jobs: packagePath('infra/demo/jobs'),
+    archiveFlush: '200ms',
     logLevel: options.logLevel,
   };
   const settings = { ...parseRoleSettings(flags, {}), natsUrl: undefined };
@@ -43,7 +46,9 @@ export async function runDemo(
     io.talk('starting nats-server, a worker and a gateway');
     const dev = await runDev(settings, { log, registry: createRegistry() });
     try {
-      const report = await playThrough(dev, io);
+      const played = await playThrough(dev, io);
+      const visit = await returningVisitor(dev, played.expected, io);
+      const report = { ...played, visit, wrong: [...played.wrong, ...(visit?.wrong ?? [])] };
       if (options.json)
         io.out(JSON.stringify({ ...report, audit: undefined, observed: undefined, expected: undefined }));
       else for (const line of tellStory(report, io.style)) io.out(line);
@@ -56,7 +61,7 @@ export async function runDemo(
   }
 }
 
-async function playThrough(dev: RunningDev, io: Io): Promise<DemoReport> {
+async function playThrough(dev: RunningDev, io: Io): Promise<Omit<DemoReport, 'visit'>> {
   const admin: ApiTarget = { url: dev.url, key: dev.adminKey, segment: undefined };
   const writer: ApiTarget = { ...admin, key: dev.writeKey };
   const expected = countExpected(RETAIL_FILE, CART_FILE);

@@ -5,6 +5,7 @@ import { type Observed, profileIds } from './check.ts';
 import type { Expected } from './expected.ts';
 import { shortId, tellLife } from './life.ts';
 import type { ProfileAnswer } from './observed.ts';
+import { tellVisit, type Visit } from './returning-visitor.ts';
 
 export interface DemoReport {
   readonly events: number;
@@ -13,6 +14,7 @@ export interface DemoReport {
   readonly expected: Expected;
   readonly observed: Observed;
   readonly audit: readonly AuditEntry[];
+  readonly visit: Visit | undefined;
   /** Differences from the independent count. */
   readonly wrong: readonly string[];
 }
@@ -37,6 +39,7 @@ export function tellStory(report: DemoReport, style: Style): readonly string[] {
     '',
     ...oneActivation(report, style),
     '',
+    ...(report.visit ? [...tellVisit(report.visit, style), ''] : []),
     ...verdict(report, style),
   ];
 }

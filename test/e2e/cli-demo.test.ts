@@ -18,6 +18,9 @@ it('ends well and cleans up', { timeout: 120_000 }, async () => {
     'merges left',
     'The life of customer',
     'vip_welcome',
+    'A visitor comes back',
+    'Gold, ',
+    'activation welcome_back {"tier":"Gold"',
     'All equal.',
   ]) {
     expect(out).toContain(part);

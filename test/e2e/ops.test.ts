@@ -217,6 +217,7 @@ describe('the dashboard', () => {
       'Copies',
       'Processes',
       'Archive',
+      'Batch jobs and changed rows',
     ]);
     expect(new Set(dashboard.panels.map(({ id }) => id)).size).toBe(dashboard.panels.length);
   });

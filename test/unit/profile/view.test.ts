@@ -16,6 +16,7 @@ describe('the view of a profile', () => {
       keys: { device: ['d1'], email: ['a@x', 'b@x'] },
       attributes: { n: { '1h': 2, '1d': 2 } },
       batch: {},
+      batchAsOf: null,
       audiences: [],
       journeys: {},
       createdAt: '2026-01-01T00:00:00.000Z',
