@@ -1,4 +1,4 @@
-// `stitchwork cluster`: a NATS cluster, gateways and workers on this machine, each a process of its own, until Ctrl-C.
+// `stitchwork cluster`: a NATS cluster, gateways, workers and batch processes on this machine, each a process of its own, until Ctrl-C.
 import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -17,6 +17,7 @@ interface ClusterFlags {
   readonly nodes: string;
   readonly gateways: string;
   readonly workers: string;
+  readonly batch: string;
   readonly port: string;
   readonly natsPort: string;
   readonly logLevel: string;
@@ -30,7 +31,9 @@ const STOP_DEADLINE_MS = 60_000;
 export function addCluster(program: Command, io: Io): void {
   const command = program
     .command('cluster')
-    .description('run a NATS cluster, gateways and workers on this machine, each a process of its own')
+    .description(
+      'run a NATS cluster, gateways, workers and batch processes on this machine, each a process of its own',
+    )
     .option('-c, --config <file>', 'segment config (repeatable; default: the demo config)', collect)
     .option(
       '--data-dir <folder>',
@@ -39,6 +42,7 @@ export function addCluster(program: Command, io: Io): void {
     .option('--nodes <number>', 'nodes of the NATS cluster, and copies of each stream: 1, 3 or 5', '3')
     .option('--gateways <number>', 'gateway processes', '2')
     .option('--workers <number>', 'worker processes', '3')
+    .option('--batch <number>', 'batch processes', '1')
     .option('-p, --port <number>', 'port of the first gateway, 0 for any free ones', '0')
     .option('--nats-port <number>', 'port of the first node, 0 for any free ones', '0')
     .addOption(logLevelOption('of the gateways and workers').default('info'));
@@ -64,7 +68,9 @@ async function run(flags: ClusterFlags, io: Io): Promise<void> {
   const options = { ...counts, folder, configFiles, adminKey, writeKey, logLevel: flags.logLevel };
   const start = async () => {
     if (!flags.json)
-      io.talk(`starting ${counts.nodes} nodes, ${counts.gateways} gateways, ${counts.workers} workers`);
+      io.talk(
+        `starting ${counts.nodes} nodes, ${counts.gateways} gateways, ${counts.workers} workers, ${counts.batches} batch processes`,
+      );
     const cluster = await runLocalCluster(
       { ...options, env: inherited(io.env) },
       { log, clock: systemClock },
@@ -94,6 +100,7 @@ function countsOf(flags: ClusterFlags) {
     nodes,
     gateways: whole('--gateways', flags.gateways, 1, PROCESSES_MAX),
     workers: whole('--workers', flags.workers, 0, PROCESSES_MAX),
+    batches: whole('--batch', flags.batch, 0, PROCESSES_MAX),
     port: whole('--port', flags.port, 0, 65_535 - PROCESSES_MAX),
     natsPort: whole('--nats-port', flags.natsPort, 0, 65_535 - PROCESSES_MAX),
   };
@@ -104,9 +111,15 @@ function inherited(env: Io['env']): Record<string, string | undefined> {
   return Object.fromEntries(Object.entries(env).filter(([name]) => !/^(STITCHWORK_|NATS_URL$)/.test(name)));
 }
 
-function describe({ natsUrl, nodes, gateways, workers }: RunningCluster) {
+function describe({ natsUrl, nodes, gateways, workers, batches }: RunningCluster) {
   const list = (all: RunningCluster['nodes']) => all.map(({ name, url, pid }) => ({ name, url, pid }));
-  return { natsUrl, nodes: list(nodes), gateways: list(gateways), workers: list(workers) };
+  return {
+    natsUrl,
+    nodes: list(nodes),
+    gateways: list(gateways),
+    workers: list(workers),
+    batches: list(batches),
+  };
 }
 
 function welcome(
@@ -115,7 +128,7 @@ function welcome(
   io: Io,
 ): readonly string[] {
   const { bold, dim } = io.style;
-  const rows = [...cluster.nodes, ...cluster.gateways, ...cluster.workers].map(
+  const rows = [...cluster.nodes, ...cluster.gateways, ...cluster.workers, ...cluster.batches].map(
     ({ name, url, pid }) => `  ${name.padEnd(10)} ${url.padEnd(28)} pid ${pid}`,
   );
   return [

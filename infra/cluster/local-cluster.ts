@@ -1,4 +1,4 @@
-// A whole deployment on this machine: a NATS cluster, gateways and workers, each a process of its own, with as many copies
+// A whole deployment on this machine: a NATS cluster, gateways, workers and batch processes, each a process of its own, with as many copies
 // of every stream as there are nodes. For trying out and testing: all copies are on one disk.
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -17,6 +17,7 @@ export interface LocalClusterOptions {
   readonly nodes: number;
   readonly gateways: number;
   readonly workers: number;
+  readonly batches: number;
   /** Of the first gateway, the others follow; 0: free ones. */
   readonly port: number;
   /** Of the first node, the others follow; 0: free ones. */
@@ -39,7 +40,10 @@ export interface RunningCluster extends RunningRole {
   readonly nodes: readonly LocalProcess[];
   readonly gateways: readonly LocalProcess[];
   readonly workers: readonly LocalProcess[];
+  readonly batches: readonly LocalProcess[];
 }
+
+type Role = 'gateway' | 'worker' | 'batch';
 
 const HOST = '127.0.0.1';
 const HERE = { host: HOST, launcher: [] };
@@ -73,7 +77,7 @@ export async function runLocalCluster(
       cluster.nodes.map(async (node) => view(await keep(node.name, () => startNode(node)), node.url)),
     );
     await cluster.untilWhole();
-    const roles = async (role: 'gateway' | 'worker', count: number, from: number) => {
+    const roles = async (role: Role, count: number, from: number) => {
       const all: LocalProcess[] = [];
       for (const [index, port] of (await portsFrom(from, count)).entries()) {
         const name = `${role}-${index + 1}`;
@@ -85,7 +89,8 @@ export async function runLocalCluster(
     // The first gateway makes the streams; the others find them.
     const gateways = await roles('gateway', options.gateways, options.port);
     const workers = await roles('worker', options.workers, 0);
-    return { natsUrl: cluster.url, nodes, gateways, workers, failed: new Promise(() => {}), stop };
+    const batches = await roles('batch', options.batches, 0);
+    return { natsUrl: cluster.url, nodes, gateways, workers, batches, failed: new Promise(() => {}), stop };
   } catch (error) {
     await stop();
     throw error;
@@ -100,14 +105,16 @@ async function startNode(node: ClusterNode): Promise<RunningChild> {
 function startRole(
   options: LocalClusterOptions,
   natsUrl: string,
-  { role, name, port }: { role: 'gateway' | 'worker'; name: string; port: number },
+  { role, name, port }: { role: Role; name: string; port: number },
 ): Promise<RunningChild> {
   const address = ['--host', HOST, '--port', String(port)];
   const topology = ['--nats-url', natsUrl, '--replicas', String(options.nodes)];
+  // One archive for all: batch processes write it, gateways read it.
+  const files = role === 'worker' ? [] : ['--data-dir', join(options.folder, 'data')];
   const config = options.configFiles.flatMap((file) => ['--config', file]);
   return startRoleProcess({
     role,
-    args: [...config, ...topology, ...address, '--log-level', options.logLevel],
+    args: [...config, ...topology, ...address, ...files, '--log-level', options.logLevel],
     env: {
       ...options.env,
       STITCHWORK_ADMIN_KEY: options.adminKey,

@@ -39,9 +39,11 @@ function text(path: string): string {
 }
 
 describe('the compose file', () => {
-  it('has three nodes, two gateways and two workers, each kept running', () => {
+  it('has three nodes, two of each role, each kept running', () => {
     expect(nodes).toHaveLength(3);
     expect(roles.map(([, { command }]) => command[0]).sort()).toEqual([
+      'batch',
+      'batch',
       'gateway',
       'gateway',
       'worker',
