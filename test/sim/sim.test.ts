@@ -11,11 +11,11 @@ import { type SimOptions, simulate } from './simulate.ts';
 import { tallyScenario } from './tally-scenario.ts';
 import * as variants from './variants.ts';
 
-const SEEDS = 400;
+const SEEDS = 250;
 const SLICE = 50;
 const PROFILE_SEEDS = 60;
-const SHARED_SEEDS = 120;
-const LEDGER_SEEDS = 200;
+const SHARED_SEEDS = 80;
+const LEDGER_SEEDS = 120;
 const LEDGER_VARIANT_SEEDS_MAX = 600;
 const VARIANT_SEEDS_MAX = 150;
 const DISASTER_SEEDS = 30;
