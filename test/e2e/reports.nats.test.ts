@@ -152,3 +152,65 @@ describe('a query', () => {
     expect(readdirSync(join(dataDir, 'archive', 'shop', '.queries'))).toEqual([]);
   }, 60_000);
 });
+
+describe('an export', () => {
+  const export_ = (...flags: readonly string[]) =>
+    cli('batch', 'export', '--segment', 'shop', '--data-dir', dataDir, '--json', ...flags);
+
+  it('is written on demand, whole, and the oldest goes', async () => {
+    const to = join(folder, 'exports');
+    const done = await export_('--to', to);
+    expect(done.code, done.err).toBe(0);
+    const { files } = JSON.parse(done.out) as { files: readonly { name: string; rows: number }[] };
+    expect(Object.fromEntries(files.map(({ name, rows: count }) => [name, count]))).toEqual({
+      'profiles.parquet': PROFILES,
+      'attributes.parquet': PROFILES,
+      'links.parquet': 15,
+      'audiences.parquet': 14,
+      'activations.parquet': 5,
+    });
+    for (let i = 0; i < 2; i++)
+      expect((await export_('--to', to, '--what', 'links', '--keep', '2')).code).toBe(0);
+    expect(readdirSync(to)).toHaveLength(2);
+    expect(await export_('--what', 'profile')).toMatchObject({
+      code: 2,
+      err: expect.stringContaining('did you mean profiles?'),
+    });
+  }, 60_000);
+
+  it('is written on schedule by one of two processes', async () => {
+    const to = join(folder, 'scheduled');
+    const pods = ['a', 'b'].map(() =>
+      startCli([
+        ...[
+          'batch',
+          '--segment',
+          'shop',
+          '--nats-url',
+          env.NATS_URL!,
+          '--log-level',
+          'warn',
+          '--data-dir',
+          dataDir,
+        ],
+        ...['--shards', '4', '--export-cron', '*/2 * * * * *', '--export-dir', to, '--export-keep', '3'],
+      ]),
+    );
+    try {
+      const names = () =>
+        (existsSync(join(to, 'shop')) ? readdirSync(join(to, 'shop')) : []).filter((n) => /^\d/.test(n));
+      await eventually('some were written', () => names().length === 3, 30_000);
+      const first = names().sort()[0]!;
+      await eventually('the oldest has gone', () => names().length > 0 && !names().includes(first), 30_000);
+      const manifest = JSON.parse(
+        readFileSync(join(to, 'shop', names().sort().at(-1)!, 'manifest.json'), 'utf8'),
+      );
+      expect(manifest.files).toHaveLength(5);
+    } finally {
+      for (const { child } of pods) child.kill('SIGTERM');
+      await Promise.all(pods.map(({ finished }) => finished));
+    }
+    const wrong = await cli('batch', '--segment', 'shop', '--export-cron', '99 * * * *');
+    expect([wrong.code, wrong.err]).toEqual([2, expect.stringContaining('--export-cron')]);
+  }, 90_000);
+});
