@@ -1,5 +1,5 @@
-// The batch role: keeps the archive of each segment, runs its jobs, and tells profiles of changed rows. Several may run; one
-// at a time keeps an archive, has a run of a job, or tells rows.
+// The batch role: keeps the archive of each segment, runs its jobs, tells profiles of changed rows, and writes exports.
+// Several may run; one at a time keeps an archive, has a run of a job, tells rows, or exports.
 import { join, resolve as resolvePath } from 'node:path';
 import { ARCHIVER_DEFAULTS, Archiver } from '../batch/archive/archiver.ts';
 import { createEventHistory } from '../batch/archive/history.ts';
@@ -24,6 +24,7 @@ import { createJobMetrics } from './job-telemetry.ts';
 import { openSegments, processId, type RoleDeps, serveAlone } from './open-segments.ts';
 import type { RunningRole } from './role.ts';
 import { createRowMetrics, startRowTeller } from './row-teller.ts';
+import { assertSchedule, createExportMetrics, segmentExports } from './segment-exports.ts';
 import { segmentJobs } from './segment-jobs.ts';
 
 export interface RunningBatch extends RunningRole {
@@ -43,6 +44,7 @@ export function runBatch(
   options: { readonly duckMayBeMissing?: boolean } = {},
 ): Promise<RunningBatch> {
   return owning(async (belongings) => {
+    assertSchedule(settings.exports);
     const id = processId();
     const failed = new Promise<never>(() => {});
     const stop = () => belongings.close();
@@ -51,6 +53,7 @@ export function runBatch(
     const metrics = createArchiveMetrics(deps.registry);
     const rowMetrics = createRowMetrics(deps.registry);
     const jobMetrics = createJobMetrics(deps.registry);
+    const exportMetrics = createExportMetrics(deps.registry);
     for (const segment of segments) {
       await startRowTeller({ deps, door, id, metrics: rowMetrics }, segment, belongings);
       if (!duck) continue;
@@ -60,6 +63,9 @@ export function runBatch(
       const runner = segmentJobs({ settings, deps, door, metrics: jobMetrics, id }, segment);
       runner.start();
       belongings.own(() => runner.stop());
+      const exporter = segmentExports({ settings, deps, door, metrics: exportMetrics, id }, segment);
+      exporter?.start();
+      belongings.own(async () => exporter?.stop());
     }
     const url = await serveAlone(settings, deps, door, belongings);
     deps.log.info({ id, url, segments: segments.map((s) => s.names.segment) }, 'batch ready');

@@ -23,6 +23,22 @@ export interface RoleFlags {
   readonly eventsRetention?: string;
   readonly archiveFlush?: string;
   readonly jobs?: string;
+  readonly exportCron?: string;
+  readonly exportTimezone?: string;
+  readonly exportDir?: string;
+  readonly exportKeep?: string;
+}
+
+/** Exports on a schedule. */
+export interface ExportSettings {
+  /** Undefined: none. */
+  readonly cron: string | undefined;
+  /** IANA. */
+  readonly timezone: string;
+  /** Exports of each segment lie in a folder below. */
+  readonly dir: string;
+  /** So many stay. */
+  readonly keep: number;
 }
 
 export interface TopologySettings {
@@ -52,6 +68,7 @@ export interface RoleSettings {
   readonly archiveFlushMs: number;
   /** Folder of batch jobs; it need not be there. */
   readonly jobsDir: string;
+  readonly exports: ExportSettings;
   /** Hooks of the crash tests; off unless asked for. */
   readonly testPhaseFile: string | undefined;
   readonly testCrashAt: { readonly phase: string; readonly count: number } | undefined;
@@ -119,6 +136,7 @@ export function parseRoleSettings(flags: RoleFlags, env: Env): RoleSettings {
       flags.archiveFlush ?? present(env.STITCHWORK_ARCHIVE_FLUSH) ?? '10s',
       problems,
     ),
+    exports: exportsOf(flags, env, dataDir, problems),
     testPhaseFile: present(env.STITCHWORK_TEST_PHASE_FILE),
     testCrashAt: crashAtOf(present(env.STITCHWORK_TEST_CRASH_AT), problems),
   };
@@ -246,6 +264,18 @@ function topologyOf(flags: RoleFlags, env: Env, problems: string[]): TopologySet
       flags.activationsAge ?? present(env.STITCHWORK_ACTIVATIONS_AGE) ?? '30d',
       problems,
     ),
+  };
+}
+
+function exportsOf(flags: RoleFlags, env: Env, dataDir: string, problems: string[]): ExportSettings {
+  const keep = flags.exportKeep ?? present(env.STITCHWORK_EXPORT_KEEP) ?? '7';
+  if (!/^[1-9]\d{0,5}$/.test(keep))
+    problems.push(`--export-keep ${JSON.stringify(keep)} must be a number from 1`);
+  return {
+    cron: flags.exportCron ?? present(env.STITCHWORK_EXPORT_CRON),
+    timezone: flags.exportTimezone ?? present(env.STITCHWORK_EXPORT_TIMEZONE) ?? 'UTC',
+    dir: flags.exportDir ?? present(env.STITCHWORK_EXPORT_DIR) ?? `${dataDir}/exports`,
+    keep: Number(keep),
   };
 }
 

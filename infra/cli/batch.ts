@@ -2,7 +2,9 @@
 import type { Command } from 'commander';
 import { parseRoleSettings, type RoleFlags } from '../../shared/settings.ts';
 import { addBatchArchive } from './batch-archive.ts';
+import { addBatchExport } from './batch-export.ts';
 import { addBatchJobs } from './batch-jobs.ts';
+import { addBatchQuery } from './batch-query.ts';
 import {
   withArchiveFlags,
   withExample,
@@ -47,6 +49,8 @@ export function addBatch(program: Command, io: Io): void {
   addRollback(command, io);
   addList(command, io);
   addBatchJobs(command, io);
+  addBatchQuery(command, io);
+  addBatchExport(command, io);
 }
 
 function addLoad(batch: Command, io: Io): void {

@@ -43,7 +43,14 @@ export function withArchiveFlags(command: Command): Command {
     .option(
       '--jobs <folder>',
       'batch jobs (env STITCHWORK_JOBS; default: the folder jobs of the data folder)',
-    );
+    )
+    .option('--export-cron <expression>', 'when to export (env STITCHWORK_EXPORT_CRON; default: never)')
+    .option('--export-timezone <zone>', 'of the schedule (env STITCHWORK_EXPORT_TIMEZONE; default UTC)')
+    .option(
+      '--export-dir <folder>',
+      'where exports lie (env STITCHWORK_EXPORT_DIR; default: the folder exports of the data folder)',
+    )
+    .option('--export-keep <number>', 'so many exports stay (env STITCHWORK_EXPORT_KEEP; default 7)');
 }
 
 /** A role that may take its segments from the config store instead of files. */

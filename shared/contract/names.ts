@@ -103,6 +103,8 @@ export const recordKeys = {
   archive: 'h.archive',
   /** Who tells profiles of changed rows, and how far that has come. Written by batch processes. */
   changedRows: 'h.rows',
+  /** Who writes exports, and which times are dealt with. Written by batch processes. */
+  exports: 'h.exports',
   /** Which batch jobs there are, the runs of each, and the logs of its last runs. Written by batch processes. */
   batchJobs: 'h.jobs',
   batchJob: (name: string) => `h.job.${name}`,

@@ -29,6 +29,7 @@ describe('settings of a role', () => {
       eventsRetentionMs: 7 * 86_400_000,
       archiveFlushMs: 10_000,
       jobsDir: '.stitchwork/jobs',
+      exports: { cron: undefined, timezone: 'UTC', dir: '.stitchwork/exports', keep: 7 },
       testPhaseFile: undefined,
       testCrashAt: undefined,
     });
