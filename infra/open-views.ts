@@ -5,11 +5,10 @@ import { createLocalFolder } from '../batch/archive/local-folder.ts';
 import type { OpenViewsDeps } from '../batch/query/open-views.ts';
 import type { SegmentConfig } from '../shared/contract/config/segment-config.ts';
 import type { SegmentNames } from '../shared/contract/names.ts';
-import { systemClock } from '../shared/kernel/clock.ts';
 import { systemRandom } from '../shared/kernel/random.ts';
 import type { NatsDoor } from '../shared/nats/connect.ts';
 import { createKeptMessages } from '../shared/nats/kept-messages.ts';
-import { createSnapshots } from '../shared/nats/snapshots.ts';
+import { createSnapshotRuns } from '../shared/nats/snapshots.ts';
 import { createStoredRows } from '../shared/nats/stored-rows.ts';
 import { archiveFolder } from './archive-folder.ts';
 
@@ -26,11 +25,7 @@ export function viewDeps(
   const root = archiveFolder(dataDir, names.segment);
   return {
     config,
-    stored: createStoredRows(
-      door,
-      names,
-      createSnapshots(door, names, () => systemClock.nowMs()),
-    ),
+    stored: createStoredRows(door, names, createSnapshotRuns(door, names)),
     kept: createKeptMessages(door, names),
     storage: createLocalFolder(root),
     random: systemRandom,
