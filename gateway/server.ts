@@ -22,6 +22,7 @@ import { addConfigDiffRoutes } from './routes/config-diff.ts';
 import { addEventRoutes } from './routes/events.ts';
 import { addIdentityRoutes } from './routes/identity.ts';
 import { addIdentityJobRoutes } from './routes/identity-jobs.ts';
+import { addJourneyRoutes } from './routes/journeys.ts';
 import { addOperationRoutes } from './routes/operations.ts';
 import { addProfileRoutes } from './routes/profiles.ts';
 import type { GatewayApp, RouteContext } from './routes/route-context.ts';
@@ -61,6 +62,7 @@ export async function createGateway(
   addIdentityJobRoutes(app, context);
   addAudienceRoutes(app, context);
   addCatalogRoutes(app, context);
+  addJourneyRoutes(app, context);
   addAuditRoutes(app, context);
   addConfigRoutes(app, context);
   addConfigDiffRoutes(app, context);

@@ -3,7 +3,7 @@
 import { createProfileActor } from '../actors/profile/actor.ts';
 import type { CurrentRuns } from '../actors/profile/join-batch.ts';
 import type { Actor } from '../shared/contract/actor.ts';
-import type { SegmentConfig } from '../shared/contract/config/segment-config.ts';
+import type { JourneyConfig, SegmentConfig } from '../shared/contract/config/segment-config.ts';
 import { type SegmentNames, segmentNames } from '../shared/contract/names.ts';
 import { systemClock } from '../shared/kernel/clock.ts';
 import { StitchworkError } from '../shared/kernel/errors.ts';
@@ -18,6 +18,7 @@ import type { TopologySettings } from '../shared/settings.ts';
 import { configInForce } from './config-in-force.ts';
 import { followConfig } from './follow-config.ts';
 import { followSnapshots } from './follow-snapshots.ts';
+import { formerJourneys } from './former-journeys.ts';
 import type { Log } from './log.ts';
 import type { SegmentSource } from './segment-files.ts';
 
@@ -31,6 +32,8 @@ export interface DeployedSegment {
   refresh(): Promise<void>;
   /** Runs of snapshot tables that are in force. */
   runs(): CurrentRuns;
+  /** Journeys of configs before the one in force: whoever is inside goes on by the one by which it came in. */
+  formerJourneys(): readonly JourneyConfig[];
   /** Called with each newer config that can run, and each run that comes into force, until `close`. */
   onConfig(callback: () => void): void;
   close(): void;
@@ -62,6 +65,11 @@ export async function deploySegment(
   const configs = createConfigStore(door, names);
   const inForce = await configInForce(configs, request, { names, log, clock: systemClock });
   const followed = followConfig(door, configs, inForce, log.child({ segment: names.segment }));
+  const former = await formerJourneys(
+    configs,
+    followed.configVersion(),
+    log.child({ segment: names.segment }),
+  );
   const snapshots = createSnapshotRuns(door, names);
   const rows = await followSnapshots(door, snapshots, log.child({ segment: names.segment }));
   return {
@@ -70,11 +78,12 @@ export async function deploySegment(
     configs,
     ...followed,
     runs: rows.runs,
+    formerJourneys: former.journeys,
     async refresh() {
       await Promise.all([followed.refresh(), rows.refresh()]);
     },
     onConfig(callback) {
-      followed.onConfig(callback);
+      followed.onConfig(() => former.take(followed.configVersion()).then(callback));
       rows.onRuns(callback);
     },
     close() {
@@ -90,6 +99,7 @@ export function actorOf(segment: DeployedSegment): Actor {
     shards: segment.shards,
     configVersion: segment.configVersion(),
     runs: segment.runs(),
+    formerJourneys: segment.formerJourneys(),
   });
 }
 

@@ -17,6 +17,7 @@ const ZONES = {
   profile: 'actors/profile/',
   attributes: 'actors/attributes/',
   identity: 'actors/identity/',
+  journeys: 'actors/journeys/',
   runtime: 'actors/runtime/',
   activation: 'actors/activation/',
   gateway: 'gateway/',
@@ -25,7 +26,7 @@ const ZONES = {
 } as const;
 type Zone = keyof typeof ZONES;
 
-const DOMAIN: readonly Zone[] = ['profile', 'identity', 'attributes'];
+const DOMAIN: readonly Zone[] = ['profile', 'identity', 'attributes', 'journeys'];
 /** Who may import whom; every zone may import itself. */
 const MAY_IMPORT: Readonly<Record<Zone, readonly Zone[]>> = {
   kernel: [],
@@ -33,7 +34,8 @@ const MAY_IMPORT: Readonly<Record<Zone, readonly Zone[]>> = {
   ports: ['kernel', 'contract'],
   nats: ['kernel', 'contract', 'ports'],
   settings: ['kernel', 'contract'],
-  profile: ['kernel', 'contract', 'identity', 'attributes'],
+  profile: ['kernel', 'contract', 'identity', 'attributes', 'journeys'],
+  journeys: ['kernel', 'contract', 'attributes'],
   attributes: ['kernel', 'contract', 'profile'],
   identity: ['kernel', 'contract', 'profile'],
   runtime: ['kernel', 'contract', 'ports'],

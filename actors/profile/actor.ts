@@ -8,7 +8,7 @@ import type {
   Reply,
 } from '../../shared/contract/actor.ts';
 import type { CommandReply } from '../../shared/contract/command.ts';
-import type { SegmentConfig } from '../../shared/contract/config/segment-config.ts';
+import type { JourneyConfig, SegmentConfig } from '../../shared/contract/config/segment-config.ts';
 import type { CommitReply } from '../../shared/contract/event.ts';
 import { recordKeys, rowOfKey } from '../../shared/contract/names.ts';
 import type { AuditEntry, AuditFact, AuditKind, DeadLetter } from '../../shared/contract/outbox.ts';
@@ -30,9 +30,20 @@ import { stamped } from './stamps.ts';
 /** An actor that decides by this config. The config must be one that `parseSegmentConfig` gave. */
 export function createProfileActor(
   config: SegmentConfig,
-  options: { readonly shards: number; readonly configVersion: number; readonly runs?: CurrentRuns },
+  options: {
+    readonly shards: number;
+    readonly configVersion: number;
+    readonly runs?: CurrentRuns;
+    readonly formerJourneys?: readonly JourneyConfig[];
+  },
 ): Actor<ParsedMessage> {
-  const rules = compileRules(config, options.configVersion, options.shards, options.runs);
+  const rules = compileRules(
+    config,
+    options.configVersion,
+    options.shards,
+    options.runs,
+    options.formerJourneys,
+  );
   return {
     configVersion: options.configVersion,
     parse: (message) => parseMessage(message, config),
@@ -128,6 +139,8 @@ const BY_WEIGHT: readonly AuditKind[] = [
   'key_attached',
   'audience_entered',
   'audience_left',
+  'journey_entered',
+  'journey_left',
   'key_rejected',
   'key_flagged',
   'condition_failed',

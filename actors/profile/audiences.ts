@@ -6,7 +6,7 @@ import { isTrue } from '../attributes/evaluate.ts';
 import { nextChangeOf } from '../attributes/view.ts';
 import type { Draft } from './draft.ts';
 import type { Need } from './find-profiles.ts';
-import { withExpiry } from './lifecycle.ts';
+import { countJourneys, journeyMoves } from './journey-counts.ts';
 import type { Members, Profile, Redirect } from './profile.ts';
 import { isIncomplete, isUnknown } from './rebuilding.ts';
 import type { AudienceRule, Rules } from './rules.ts';
@@ -82,13 +82,8 @@ function knownOf({ audiences }: Profile, rules: Rules): Readonly<Record<string, 
   return gone ? Object.fromEntries(Object.entries(audiences).filter(([name]) => names.has(name))) : audiences;
 }
 
-/** The profile with every timer that it needs armed. */
-export function withTimers(profile: Profile, rules: Rules, nowMs: number, draft: Draft): Profile {
-  return withAudienceTimer(withExpiry(profile, rules.config, draft), rules, nowMs, draft);
-}
-
 /** A clock that rings too early is harmless: it is set again only when it would ring too late. */
-function withAudienceTimer(profile: Profile, rules: Rules, nowMs: number, draft: Draft): Profile {
+export function withAudienceTimer(profile: Profile, rules: Rules, nowMs: number, draft: Draft): Profile {
   if (rules.audiences.length === 0) return profile;
   const armed = profile.timers[AUDIENCE_TIMER];
   // It has rung, and its message is on the way.
@@ -127,7 +122,8 @@ export function settleMembers(draft: Draft, shard: number, facts: AuditFact[]): 
   const changes = draft
     .profileSteps()
     .flatMap(({ before, after, id }) => membershipChanges(id, before, after));
-  if (changes.length === 0) return undefined;
+  const moves = journeyMoves(draft, facts);
+  if (changes.length === 0 && moves.length === 0) return undefined;
   const key = recordKeys.members(shard);
   const stored = draft.get(key) as Members | null | undefined;
   if (stored === undefined) return { kind: 'need', keys: [key] };
@@ -142,7 +138,8 @@ export function settleMembers(draft: Draft, shard: number, facts: AuditFact[]): 
     facts.push({ kind, audience, profileId, ...(inherited && { reason: inherited }) });
     audiences[audience] = counted(audiences[audience], profileId, kind === 'audience_entered');
   }
-  draft.put(key, { kind: 'members', audiences });
+  const journeys = countJourneys(stored?.journeys, moves);
+  draft.put(key, { kind: 'members', audiences, ...(journeys && { journeys }) });
   return undefined;
 }
 

@@ -6,7 +6,7 @@ import { uuidV7From } from '../../shared/kernel/hash.ts';
 import type { EventKeys, RejectedKey } from '../identity/keys.ts';
 import { resolveKeys, survivorOf } from '../identity/resolve.ts';
 import { type AppliedEvent, applyEvent, matchKeyEvents } from './apply-event.ts';
-import { evaluateAudiences, isAudienceTimerDue, withTimers } from './audiences.ts';
+import { evaluateAudiences, isAudienceTimerDue } from './audiences.ts';
 import type { Draft } from './draft.ts';
 import { expireProfile } from './expire.ts';
 import { findHolders, type KeyHolder, type Need } from './find-profiles.ts';
@@ -18,7 +18,9 @@ import { isIncomplete, noteSince } from './rebuilding.ts';
 import type { Rules } from './rules.ts';
 import { hasSeen } from './seen.ts';
 import { isStamped } from './stamps.ts';
-import { runAudienceTriggers, runTriggers } from './triggers.ts';
+import { withTimers } from './timers.ts';
+import { isJourneyTimerDue, journeysEndedBy, react as reactTo } from './travel.ts';
+import { runTriggers } from './triggers.ts';
 import { underConfig } from './under-config.ts';
 
 export interface EventInput {
@@ -140,13 +142,15 @@ function byTheClock(
   rules: Rules,
   facts: AuditFact[],
 ): Profile {
-  if (!isAudienceTimerDue(profile, event.nowMs)) return profile;
-  const looked = evaluateAudiences(profile, undefined, event.nowMs, rules, facts);
+  const byAudiences = isAudienceTimerDue(profile, event.nowMs);
+  if (!byAudiences && !isJourneyTimerDue(profile, event.nowMs)) return profile;
+  const looked = byAudiences
+    ? evaluateAudiences(profile, undefined, event.nowMs, rules, facts)
+    : { profile, changes: [] };
   const cause = { id: `${event.messageId}:before:${profile.id}`, nowMs: event.nowMs };
-  const triggered = runAudienceTriggers(looked.profile, looked.changes, cause, rules, facts);
-  for (const activation of triggered.activations) draft.activation(activation);
-  draft.stage(triggered.profile);
-  return triggered.profile;
+  const reacted = reactTo(looked.profile, { cause, changes: looked.changes }, rules, facts, draft);
+  draft.stage(reacted);
+  return reacted;
 }
 
 /** A profile that lost keys to the event, looked at again: audiences may speak of keys. */
@@ -162,9 +166,7 @@ function withoutKeys(
   const known = before.configVersion === rules.configVersion ? before : undefined;
   const looked = evaluateAudiences(underConfig(after, rules), known, nowMs, rules, facts);
   const cause = { id: `${messageId}:after:${after.id}`, nowMs };
-  const triggered = runAudienceTriggers(looked.profile, looked.changes, cause, rules, facts);
-  for (const activation of triggered.activations) draft.activation(activation);
-  return triggered.profile;
+  return reactTo(looked.profile, { cause, changes: looked.changes }, rules, facts, draft);
 }
 
 /** What is to be told of the event's own time. */
@@ -200,9 +202,9 @@ function react(
   const looked = evaluateAudiences(applied, known, event.nowMs, rules, facts);
   const byEvent = runTriggers(looked.profile, event, hits, rules, facts);
   const cause = { id: event.messageId, nowMs: event.nowMs };
-  const byAudience = runAudienceTriggers(byEvent.profile, looked.changes, cause, rules, facts);
-  for (const activation of [...byEvent.activations, ...byAudience.activations]) draft.activation(activation);
-  return byAudience.profile;
+  for (const activation of byEvent.activations) draft.activation(activation);
+  const occasion = { cause, event: { applied: event, hits }, changes: looked.changes };
+  return reactTo(byEvent.profile, occasion, rules, facts, draft);
 }
 
 /** Who holds the keys, and who else knows what was applied. */
@@ -232,9 +234,11 @@ function joinHolders(
   let merged = survivor;
   for (const other of holders) {
     if (other === survivor) continue;
+    const ended = journeysEndedBy(merged, other);
     merged = mergeProfiles(merged, other, rules.config, nowMs);
     retire(other, survivor.id, rules.config, nowMs, draft);
     facts.push({ kind: 'profiles_merged', into: survivor.id, from: other.id, keys: keyLists(other) });
+    facts.push(...ended);
   }
   return merged;
 }

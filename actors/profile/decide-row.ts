@@ -2,14 +2,15 @@
 // event: nobody is created, attached or kept alive by it.
 import { recordKeys } from '../../shared/contract/names.ts';
 import type { AuditFact } from '../../shared/contract/outbox.ts';
-import { evaluateAudiences, withTimers } from './audiences.ts';
+import { evaluateAudiences } from './audiences.ts';
 import type { Draft } from './draft.ts';
 import { chase, type Need } from './find-profiles.ts';
 import { joinBatch, withNewRows } from './join-batch.ts';
 import type { Link } from './profile.ts';
 import { isIncomplete } from './rebuilding.ts';
 import type { Rules } from './rules.ts';
-import { runAudienceTriggers } from './triggers.ts';
+import { withTimers } from './timers.ts';
+import { react } from './travel.ts';
 import { underConfig } from './under-config.ts';
 
 export interface RowMessage {
@@ -59,8 +60,7 @@ export function decideRow(
   const looked = isIncomplete(current)
     ? { profile: current, changes: [] }
     : evaluateAudiences(current, known, cause.nowMs, rules, facts);
-  const triggered = runAudienceTriggers(looked.profile, looked.changes, cause, rules, facts);
-  for (const activation of triggered.activations) draft.activation(activation);
-  draft.put(recordKeys.profile(profile.id), withTimers(triggered.profile, rules, cause.nowMs, draft));
+  const reacted = react(looked.profile, { cause, changes: looked.changes }, rules, facts, draft);
+  draft.put(recordKeys.profile(profile.id), withTimers(reacted, rules, cause.nowMs, draft));
   return { kind: 'done', profileId: profile.id, facts };
 }

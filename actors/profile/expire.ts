@@ -2,13 +2,14 @@
 
 import { recordKeys } from '../../shared/contract/names.ts';
 import type { AuditFact } from '../../shared/contract/outbox.ts';
-import { AUDIENCE_TIMER, evaluateAudiences, withoutAudienceTimer, withTimers } from './audiences.ts';
+import { AUDIENCE_TIMER, evaluateAudiences, withoutAudienceTimer } from './audiences.ts';
 import type { Draft } from './draft.ts';
 import { chase, linkKeysOf, missingLinks, type Need } from './find-profiles.ts';
 import { EXPIRE_TIMER, endOf, REDIRECT_TIMER, rearmExpiry } from './lifecycle.ts';
 import type { HeldKey, Link, Profile, Redirect } from './profile.ts';
 import type { Rules } from './rules.ts';
-import { runAudienceTriggers } from './triggers.ts';
+import { withTimers } from './timers.ts';
+import { JOURNEY_TIMER, react, withoutJourneyTimer } from './travel.ts';
 import { underConfig } from './under-config.ts';
 
 /** Links removed by one commit: a profile with more ends in several, each leaving a smaller profile. */
@@ -94,6 +95,13 @@ export function decideTimer(
     if (state.timers[AUDIENCE_TIMER]?.generation === timer.generation)
       return audiencesDue(draft, state, timer, nowMs, rules);
   }
+  if (state?.kind === 'profile' && timer.timer === JOURNEY_TIMER) {
+    if (state.configVersion > rules.configVersion) {
+      return { kind: 'wait', reason: `config version ${state.configVersion} is in use already` };
+    }
+    if (state.timers[JOURNEY_TIMER]?.generation === timer.generation)
+      return journeysDue(draft, state, timer, nowMs, rules);
+  }
   return { kind: 'done', facts: [] };
 }
 
@@ -109,9 +117,24 @@ function audiencesDue(
   const current = underConfig(withoutAudienceTimer(profile), rules);
   const looked = evaluateAudiences(current, undefined, nowMs, rules, facts);
   const cause = { id: `timer:${profile.id}:${AUDIENCE_TIMER}:${generation}`, nowMs };
-  const triggered = runAudienceTriggers(looked.profile, looked.changes, cause, rules, facts);
-  for (const activation of triggered.activations) draft.activation(activation);
-  draft.put(recordKeys.profile(profile.id), withTimers(triggered.profile, rules, nowMs, draft));
+  const reacted = react(looked.profile, { cause, changes: looked.changes }, rules, facts, draft);
+  draft.put(recordKeys.profile(profile.id), withTimers(reacted, rules, nowMs, draft));
+  return { kind: 'done', facts };
+}
+
+/** Journeys go on. */
+function journeysDue(
+  draft: Draft,
+  profile: Profile,
+  { generation }: TimerMessage,
+  nowMs: number,
+  rules: Rules,
+): Done {
+  const facts: AuditFact[] = [];
+  const current = underConfig(withoutJourneyTimer(profile), rules);
+  const cause = { id: `timer:${profile.id}:${JOURNEY_TIMER}:${generation}`, nowMs };
+  const reacted = react(current, { cause, changes: [] }, rules, facts, draft);
+  draft.put(recordKeys.profile(profile.id), withTimers(reacted, rules, nowMs, draft));
   return { kind: 'done', facts };
 }
 

@@ -2,6 +2,7 @@
 import type { SegmentConfig } from '../../shared/contract/config/segment-config.ts';
 import { recordKeys } from '../../shared/contract/names.ts';
 import { joinAttributes } from '../attributes/kinds.ts';
+import { mergeJourneys, mergePasts } from '../journeys/states.ts';
 import type { Draft } from './draft.ts';
 import {
   FORMER_MAX,
@@ -93,10 +94,7 @@ export function mergeProfiles(
   };
 }
 
-function mergeSideLists(
-  a: Profile,
-  b: Profile,
-): Pick<Profile, 'observed' | 'apart' | 'rebuilding' | 'former' | 'audiences' | 'batch'> {
+function mergeSideLists(a: Profile, b: Profile): Partial<Profile> {
   const apart = [...(a.apart ?? []), ...(b.apart ?? [])];
   const rebuilding = [...(a.rebuilding ?? []), ...(b.rebuilding ?? [])];
   const observed = joinLists(b.observed, a.observed, OBSERVED_MAX);
@@ -107,6 +105,8 @@ function mergeSideLists(
     ...(rebuilding.length > 0 && { rebuilding }),
     ...(former && { former }),
     ...((a.batch || b.batch) && { batch: { ...b.batch, ...a.batch } }),
+    ...((a.journeys || b.journeys) && { journeys: mergeJourneys(a.journeys, b.journeys).journeys }),
+    ...((a.journeyPasts || b.journeyPasts) && { journeyPasts: mergePasts(a.journeyPasts, b.journeyPasts) }),
     ...((a.audiences || b.audiences) && { audiences: mergeMemberships(a.audiences, b.audiences) }),
   };
 }

@@ -2,6 +2,7 @@
 // immutable: a reducer returns the same reference when nothing changed.
 
 import type { AttributeState } from '../attributes/states.ts';
+import type { JourneyPasts, Journeys } from '../journeys/states.ts';
 import type { Rebuilding } from './rebuilding.ts';
 import type { Seen } from './seen.ts';
 import type { Stamp } from './stamps.ts';
@@ -59,6 +60,9 @@ export interface Profile {
   readonly apart?: readonly Apart[];
   /** By table: the row of the newest snapshot that it was joined with. */
   readonly batch?: Readonly<Record<string, JoinedRow>>;
+  /** Journeys that it is in, and what is kept of those that it was in. */
+  readonly journeys?: Journeys;
+  readonly journeyPasts?: JourneyPasts;
   /** Messages that were applied without a checkpoint. */
   readonly stamps?: readonly Stamp[];
   /** Splits of which the attributes of before are still to come. */
@@ -157,4 +161,6 @@ export interface Members {
   readonly kind: 'members';
   /** By audience: the number, and some ids, the newest last. */
   readonly audiences: Readonly<Record<string, readonly [count: number, ...sample: readonly string[]]>>;
+  /** By journey and step: how many stand there. */
+  readonly journeys?: Readonly<Record<string, Readonly<Record<string, number>>>>;
 }

@@ -1,6 +1,7 @@
 // A segment config compiled for deciding: every expression parsed once, attributes and triggers by key event.
 import type {
   AttributeConfig,
+  JourneyConfig,
   SegmentConfig,
   TriggerConfig,
 } from '../../shared/contract/config/segment-config.ts';
@@ -17,6 +18,8 @@ import { expressionOf } from '../attributes/evaluate.ts';
 import type { Step } from '../attributes/kind.ts';
 import { stepsOf } from '../attributes/kinds.ts';
 import { ownersOf, withSourcesOf } from '../attributes/view.ts';
+import { compileJourney, journeySources } from '../journeys/compile.ts';
+import type { JourneyRules } from '../journeys/run.ts';
 import type { CurrentRuns } from './join-batch.ts';
 
 export interface TriggerRule {
@@ -55,6 +58,9 @@ export interface Rules {
   readonly audiencesMark: boolean;
   /** Values of the profile that triggers and their payloads name; undefined: perhaps any. */
   readonly triggerNames: ReadonlySet<string> | undefined;
+  readonly journeys: JourneyRules;
+  /** Values of the profile that journeys name; undefined: perhaps any. */
+  readonly journeyNames: ReadonlySet<string> | undefined;
   readonly audiences: readonly AudienceRule[];
   /** Values of the profile that audiences name, with what those are computed of. */
   readonly audienceNames: ReadonlySet<string>;
@@ -77,6 +83,7 @@ export function compileRules(
   configVersion: number,
   shards: number,
   runs: CurrentRuns = {},
+  formerJourneys: readonly JourneyConfig[] = [],
 ): Rules {
   const payloads = new Map(config.activations.map(({ name, payload }) => [name, templateOf(payload)]));
   const steps = stepsOf(config);
@@ -100,7 +107,27 @@ export function compileRules(
     onLeft: groupBy(triggers, ({ config: { on } }) => ('left' in on ? on.left : null)),
     audiencesMark: config.triggers.some(({ on, once }) => once && !('event' in on)),
     triggerNames: namesIn(triggerSources(config)),
+    ...journeyRules(config, configVersion, formerJourneys, payloads),
     ...audienceRules(config),
+  };
+}
+
+function journeyRules(
+  config: SegmentConfig,
+  configVersion: number,
+  former: readonly JourneyConfig[],
+  payloads: ReadonlyMap<string, Template>,
+): Pick<Rules, 'journeys' | 'journeyNames'> {
+  const journeys = config.journeys.map(compileJourney);
+  // What an older config says may name what this one has not: then it does not hold.
+  const all = [...former.map(compileJourney), ...journeys];
+  const byDef = new Map(all.map((rule) => [rule.def, rule]));
+  const sent = config.activations.flatMap(({ payload }) => expressionsOf(payload));
+  const sources = [...all.flatMap((rule) => journeySources(rule.config)), ...sent];
+  const { segment } = config;
+  return {
+    journeys: { segment, configVersion, journeys, byDef, payloads },
+    journeyNames: namesIn(sources),
   };
 }
 

@@ -1,6 +1,7 @@
 // Records as they are stored: the same facts as the states, in rows instead of named fields. A row's places never change
 // their meaning; what is new goes to the end, with a new record version.
 import { attributeOf, attributeRow } from '../attributes/stored-forms.ts';
+import type { JourneyPasts, Journeys } from '../journeys/states.ts';
 import type {
   Apart,
   HeldKey,
@@ -40,7 +41,7 @@ export function toRow(record: Profile | Redirect | Link | Members): Row {
     case 'link':
       return linkRow(record);
     case 'members':
-      return [MEMBERS, record.audiences];
+      return record.journeys ? [MEMBERS, record.audiences, record.journeys] : [MEMBERS, record.audiences];
     default:
       throw new Error(`unknown kind ${String((record as { kind: unknown }).kind)}`);
   }
@@ -56,7 +57,11 @@ export function fromRow(row: Row, version: number): Profile | Redirect | Link | 
     case LINK:
       return linkOf(row);
     case MEMBERS:
-      return { kind: 'members', audiences: row[1] as Members['audiences'] };
+      return {
+        kind: 'members',
+        audiences: row[1] as Members['audiences'],
+        ...(row[2] ? { journeys: row[2] as NonNullable<Members['journeys']> } : {}),
+      };
     default:
       throw new Error(`unknown kind ${String(row[0])}`);
   }
@@ -99,7 +104,7 @@ function linkOf([, profileId, atMs, source, more]: Row): Link {
 }
 
 function profileRow(profile: Profile): Row {
-  return [
+  const row: unknown[] = [
     PROFILE,
     profile.id,
     profile.createdAtMs,
@@ -123,6 +128,9 @@ function profileRow(profile: Profile): Row {
     profile.audiences ?? null,
     profile.batch ? mapValues(profile.batch, ({ run, atMs, of, values }) => [run, atMs, of, values]) : null,
   ];
+  if (profile.journeys || profile.journeyPasts)
+    row.push(profile.journeys ?? null, profile.journeyPasts ?? null);
+  return row;
 }
 
 function profileOf(row: Row, version: number): Profile {
@@ -143,7 +151,18 @@ function profileOf(row: Row, version: number): Profile {
     configVersion: row[13] as number,
   };
   const stamps = row[15] as readonly number[] | null | undefined;
-  if (row[14] !== true && !stamps && !row[16] && !row[17] && !row[18] && !row[19] && !row[20] && !row[21])
+  if (
+    row[14] !== true &&
+    !stamps &&
+    !row[16] &&
+    !row[17] &&
+    !row[18] &&
+    !row[19] &&
+    !row[20] &&
+    !row[21] &&
+    !row[22] &&
+    !row[23]
+  )
     return state;
   return {
     ...state,
@@ -155,6 +174,8 @@ function profileOf(row: Row, version: number): Profile {
     ...(row[19] ? { former: row[19] as KeyLists } : {}),
     ...(row[20] ? { audiences: row[20] as Record<string, number> } : {}),
     ...(row[21] ? { batch: mapValues(row[21] as Record<string, Row>, joinedOf) } : {}),
+    ...(row[22] ? { journeys: row[22] as Journeys } : {}),
+    ...(row[23] ? { journeyPasts: row[23] as JourneyPasts } : {}),
   };
 }
 

@@ -15,13 +15,22 @@ export interface ProfileView {
   /** When the oldest of these snapshots was made; null: there is none. */
   readonly batchAsOf: string | null;
   readonly audiences: readonly string[];
-  readonly journeys: Readonly<Record<string, never>>;
+  /** Journeys that it is in: at which step, since when, and until when by time alone. */
+  readonly journeys: Readonly<Record<string, JourneyView>>;
   readonly createdAt: string;
   readonly updatedAt: string;
   readonly mergedFrom: readonly string[];
   /** Number of profiles merged into this one; `mergedFrom` lists the last 100. */
   readonly mergedCount: number;
   /** Version of the config that decided last. */
+  readonly configVersion: number;
+}
+
+export interface JourneyView {
+  readonly step: string;
+  readonly enteredAt: string;
+  readonly dueAt: string | null;
+  /** Version of the config by which it came in, and goes on. */
   readonly configVersion: number;
 }
 
@@ -46,7 +55,7 @@ export function viewProfile(profile: Profile, config: SegmentConfig, nowMs: numb
     batch: shownBatch(profile, config),
     batchAsOf: batchAsOf(profile, config),
     audiences: Object.keys(profile.audiences ?? {}).filter((name) => names.has(name)),
-    journeys: {},
+    journeys: shownJourneys(profile, config),
     createdAt: new Date(profile.createdAtMs).toISOString(),
     updatedAt: new Date(profile.updatedAtMs).toISOString(),
     mergedFrom: profile.mergedFrom,
@@ -76,6 +85,18 @@ function shownBatch(profile: Profile, { batchTables }: SegmentConfig): ProfileVi
 function batchAsOf({ batch }: Profile, { batchTables }: SegmentConfig): string | null {
   const times = batchTables.flatMap(({ name }) => (batch?.[name]?.values ? [batch[name].atMs] : []));
   return times.length === 0 ? null : new Date(Math.min(...times)).toISOString();
+}
+
+function shownJourneys({ journeys = {} }: Profile, config: SegmentConfig): ProfileView['journeys'] {
+  const known = new Set(config.journeys.map(({ name }) => name));
+  const iso = (ms: number) => new Date(ms).toISOString();
+  const inside = Object.entries(journeys).filter(([name]) => known.has(name));
+  return Object.fromEntries(
+    inside.map(([name, { stepId: step, enteredMs, dueMs, version: configVersion }]) => [
+      name,
+      { step, enteredAt: iso(enteredMs), dueAt: dueMs === null ? null : iso(dueMs), configVersion },
+    ]),
+  );
 }
 
 /** Values by key name, oldest first. */

@@ -19,6 +19,7 @@ import { describeFailure } from './exit.ts';
 import { addGateway } from './gateway.ts';
 import { addIdentity } from './identity.ts';
 import type { Io } from './io.ts';
+import { addJourney } from './journey.ts';
 import { addProfile } from './profile.ts';
 import { addReplay } from './replay.ts';
 import { addRollback } from './rollback.ts';
@@ -73,6 +74,7 @@ export function buildProgram(io: Io): Command {
     addProfile,
     addIdentity,
     addAudiences,
+    addJourney,
     addAudit,
     addValidate,
     addDiff,

@@ -53,6 +53,8 @@ export interface Activation {
     readonly audience?: string;
     readonly change?: 'entered' | 'left';
     readonly journey?: string;
+    /** Of a journey. */
+    readonly step?: string;
     /** Of the event, or what names the timer that rang. */
     readonly messageId: string;
   };
@@ -103,6 +105,22 @@ export const EVICT_REASONS = [
 ] as const;
 /** Why a profile came into an audience or left it, when it was no event (`audience_entered`, `audience_left`). */
 export const AUDIENCE_REASONS = ['merged', 'ended'] as const;
+/** Why a profile left a journey (`journey_left`). */
+export const JOURNEY_REASONS = [
+  'end',
+  'goal',
+  'exit',
+  /** Nothing went on for too long. */
+  'stale',
+  /** It became one with a profile that is further. */
+  'merged',
+  /** The profile is no more. */
+  'ended',
+  /** The config has no such journey any more. */
+  'config',
+  /** Its steps go round without a wait. */
+  'loop',
+] as const;
 export type RejectReason = (typeof REJECT_REASONS)[number];
 export type RefuseReason = (typeof REFUSE_REASONS)[number];
 export type EvictReason = (typeof EVICT_REASONS)[number];

@@ -4,11 +4,13 @@ import type { MergeCommand } from '../../../shared/contract/command.ts';
 import { recordKeys } from '../../../shared/contract/names.ts';
 import type { AuditFact } from '../../../shared/contract/outbox.ts';
 import { KeyTally } from '../../identity/key-tally.ts';
-import { evaluateAudiences, withTimers } from '../audiences.ts';
+import { evaluateAudiences } from '../audiences.ts';
 import type { Draft } from '../draft.ts';
 import { mergeProfiles, retire } from '../lifecycle.ts';
 import { keyLists, type Profile } from '../profile.ts';
 import type { Rules } from '../rules.ts';
+import { withTimers } from '../timers.ts';
+import { journeysEndedBy } from '../travel.ts';
 import { type CommandDecision, done, livingProfile, refused } from './decide-command.ts';
 import type { CommandInput } from './parse-command.ts';
 
@@ -44,7 +46,7 @@ export function mergeByHand(
     by: input.by,
     ...(broken && { forced: broken.detail }),
   };
-  return done(input, [survivor.id], [fact, ...facts]);
+  return done(input, [survivor.id], [fact, ...journeysEndedBy(survivor, other), ...facts]);
 }
 
 /** What parted the two is over. */

@@ -5,11 +5,12 @@ import { recordKeys } from '../../../shared/contract/names.ts';
 import type { AuditFact } from '../../../shared/contract/outbox.ts';
 import { joinAttributes } from '../../attributes/kinds.ts';
 import type { AttributeState } from '../../attributes/states.ts';
-import { evaluateAudiences, withTimers } from '../audiences.ts';
+import { evaluateAudiences } from '../audiences.ts';
 import type { Draft } from '../draft.ts';
 import { chase } from '../find-profiles.ts';
 import { joinLists, OBSERVED_MAX, type Profile } from '../profile.ts';
 import type { Rules } from '../rules.ts';
+import { withTimers } from '../timers.ts';
 import { type CommandDecision, done } from './decide-command.ts';
 import type { CommandInput } from './parse-command.ts';
 

@@ -3,6 +3,7 @@ import { didYouMean } from '../../kernel/edit-distance.ts';
 import { compileExpression, namedFields, namesRoot } from '../expression.ts';
 import { compileTemplate, expressionsOf } from '../template.ts';
 import { checkAttributes } from './check-attributes.ts';
+import { checkJourneys } from './check-journeys.ts';
 import { checkLimits } from './check-limits.ts';
 import { checkStitching } from './check-stitching.ts';
 import type { ConfigProblem } from './problem.ts';
@@ -53,6 +54,7 @@ export function checkMeaning(
     check.condition(when, ['triggers', i, 'when'], typeof on === 'string' ? 'profile' : 'state');
     check.reference(activate, activations, 'activation', ['triggers', i, 'activate']);
   });
+  checkJourneys(raw, check);
   checkTables(raw.batch?.tables ?? [], namesOf(keys), check);
   checkCatalogs(raw.catalogs ?? [], raw.batch?.tables ?? [], check);
   return [...checkStitching(raw.stitching, source, isPartial), ...check.problems];

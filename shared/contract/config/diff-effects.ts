@@ -38,6 +38,11 @@ const EFFECTS: Readonly<Record<string, Readonly<Record<Kind, string>>>> = {
     removed: 'no longer sent; what was sent stays in the log',
     changed: 'sent in the new form from now on; what was sent stays as it was',
   },
+  journeys: {
+    added: 'entered from now on; what happened before brings nobody in',
+    removed: 'who is inside leaves with the next event or timer of the profile, with the reason config',
+    changed: 'who is inside finishes by the definition by which it came in; others come in by the new one',
+  },
   triggers: {
     added: 'looked at from the next event on; with `once` it fires once for each profile from now on',
     removed: 'no longer fires; with `once`, a profile remembers that it has fired, also if it comes back',

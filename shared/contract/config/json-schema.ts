@@ -3,6 +3,7 @@
 // form; whether names resolve and expressions compile `validate` tells.
 import { ATTRIBUTE_SCHEMAS } from './attribute-schemas.ts';
 import { FIELD_DESCRIPTIONS } from './field-descriptions.ts';
+import { JourneySteps } from './journey-schemas.ts';
 import { SegmentFile } from './schema.ts';
 
 type Schema = Readonly<Record<string, unknown>>;
@@ -28,6 +29,7 @@ export function segmentJsonSchema(): Schema {
     description: 'One parent segment: its keys, events, attributes, audiences and triggers.',
     ...file,
     properties: { ...properties, attributes: { ...properties.attributes, items: { oneOf: attributes } } },
+    $defs: { journeySteps: render(plain(JourneySteps), ['journeys', 'steps']) },
   };
 }
 

@@ -7,6 +7,7 @@ import { findUnsupported } from './find-unsupported.ts';
 import { kindOf, limitOf } from './key-limit.ts';
 import type { ConfigProblem } from './problem.ts';
 import { readAttribute } from './read-attribute.ts';
+import { readJourney } from './read-journey.ts';
 import { readCatalog, readTable } from './read-table.ts';
 import type { RawKey, RawSegment } from './schema.ts';
 import type { KeyConfig, SegmentConfig, StitchingConfig } from './segment-config.ts';
@@ -47,6 +48,7 @@ export function parseSegmentConfig(yaml: string): ParsedConfig {
       const cause = typeof on === 'string' ? { event: on } : on;
       return { name, on: cause, when: when ?? null, once: once ?? false, activate };
     }),
+    journeys: (raw.journeys ?? []).map(readJourney),
     unsupported: findUnsupported(raw, source),
   };
   return { kind: 'ok', config, digest: sha256Hex(canonicalJson(config)) };

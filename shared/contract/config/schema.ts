@@ -1,8 +1,10 @@
 // The form of a segment config file, whole: also of what this version does not run yet. Meaning is checked in
 // check-meaning.ts.
+
 import { Type } from 'typebox';
 import { EVENT_LIMITS } from '../event.ts';
 import { ATTRIBUTE_TYPES, type RawAttribute } from './attribute-schemas.ts';
+import { Journey, JourneySteps, type RawJourney } from './journey-schemas.ts';
 import { LIMITS_MAX, type LimitName } from './limits.ts';
 import { Name, oneOf, Payload, strict, Text } from './schema-parts.ts';
 import {
@@ -107,7 +109,6 @@ const Batch = Type.Object(
   },
   strict,
 );
-const Journey = Type.Object({ name: Name }, { additionalProperties: true });
 const Destination = Type.Object({ name: Name, type: Type.String() }, { additionalProperties: true });
 const Service = Type.Object({ service: Name }, { additionalProperties: true });
 
@@ -143,7 +144,7 @@ export const SegmentFile = Type.Object(
     destinations: Type.Optional(Type.Array(Destination)),
     personalization: Type.Optional(Type.Array(Service)),
   },
-  strict,
+  { ...strict, $defs: { journeySteps: JourneySteps } },
 );
 
 /** A config file that has the form above; every list is present or absent as written. */
@@ -182,7 +183,7 @@ export interface RawSegment {
   readonly audiences?: readonly { readonly name: string; readonly when: string }[];
   readonly activations?: readonly RawActivation[];
   readonly triggers?: readonly RawTrigger[];
-  readonly journeys?: readonly { readonly name: string }[];
+  readonly journeys?: readonly RawJourney[];
   readonly destinations?: readonly { readonly name: string }[];
   readonly personalization?: readonly { readonly service: string }[];
 }

@@ -266,6 +266,70 @@ export interface TriggerConfig {
   readonly activate: string;
 }
 
+/** A key event, perhaps only some of them. */
+export interface EventMatch {
+  readonly on: string;
+  /** CEL over event and profile. */
+  readonly when: string | null;
+}
+
+export type JourneyEntry = EventMatch | { readonly entered: string };
+
+export type JourneyExit = EventMatch | { readonly when: string } | { readonly staleMs: number };
+
+export const REENTRIES = ['never', 'unless_goal', 'always'] as const;
+export type Reentry = (typeof REENTRIES)[number];
+
+/**
+ * One thing that a journey does, with where it goes on: `next`, or for a choice the targets of its branches. Steps of a file
+ * are nested, these are not.
+ */
+export type JourneyStep = { readonly id: string; readonly next: number } & (
+  | { readonly kind: 'wait'; readonly ms: number }
+  /** Until a time of day `HH:MM` in a time zone. */
+  | { readonly kind: 'wait_time'; readonly time: string; readonly zone: string }
+  /** Until a moment that a CEL expression over the profile gives; none: goes on at once. */
+  | { readonly kind: 'wait_date'; readonly date: string; readonly atMostMs: number | null }
+  /** Until an event or a condition; null: for ever. */
+  | {
+      readonly kind: 'wait_for';
+      readonly until: EventMatch | { readonly when: string };
+      readonly atMostMs: number | null;
+    }
+  | {
+      readonly kind: 'decide';
+      /** The first that holds; null: else. */
+      readonly branches: readonly { readonly when: string | null; readonly target: number }[];
+    }
+  | {
+      readonly kind: 'split';
+      readonly branches: readonly {
+        readonly name: string;
+        readonly percent: number;
+        readonly target: number;
+      }[];
+    }
+  | { readonly kind: 'activate'; readonly activation: string }
+  | { readonly kind: 'set'; readonly attribute: string; readonly value: string }
+  /** Whoever comes here has reached it. */
+  | { readonly kind: 'stage'; readonly name: string }
+  | { readonly kind: 'jump' }
+);
+
+export interface JourneyConfig {
+  readonly name: string;
+  readonly enter: JourneyEntry;
+  readonly reentry: Reentry;
+  readonly goal: EventMatch | null;
+  readonly exit: readonly JourneyExit[];
+  /** Nobody comes in. */
+  readonly draft: boolean;
+  /** Nobody comes in, and nobody goes on. */
+  readonly paused: boolean;
+  /** Begins at 0; `next` beyond the last: the end. */
+  readonly steps: readonly JourneyStep[];
+}
+
 export interface SegmentConfig {
   readonly segment: string;
   readonly stitching: StitchingConfig;
@@ -276,6 +340,7 @@ export interface SegmentConfig {
   readonly audiences: readonly AudienceConfig[];
   readonly activations: readonly ActivationConfig[];
   readonly triggers: readonly TriggerConfig[];
+  readonly journeys: readonly JourneyConfig[];
   /** What the file asks for and this version does not do yet: a role refuses to run with any. */
   readonly unsupported: readonly ConfigProblem[];
 }

@@ -143,6 +143,7 @@ describe('/openapi.json', () => {
         'get /v1/catalogs/{name}/{key}',
         'get /v1/audit',
         'get /v1/identity/jobs/{id}',
+        'get /v1/journeys',
         'get /v1/profiles/id/{profileId}',
         'get /v1/profiles/id/{profileId}/identity',
         'get /v1/profiles/{keyName}/{value}',
