@@ -17,7 +17,7 @@ export const LINK_OUTCOMES = [
   'held_back',
   /** A rule speaks against it, and nothing else comes of it. */
   'refused',
-  /** All is as it says already, or was when it was seen. */
+  /** All is as it says already, or was when it was seen; or the same link was sent a moment ago. */
   'nothing',
 ] as const;
 export type LinkOutcome = (typeof LINK_OUTCOMES)[number];
