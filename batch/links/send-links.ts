@@ -1,7 +1,7 @@
 // Sends the links that do something, or only tells what they would do. Never more are waiting in the log than a worker takes
 // in its stride, all in one shard, so that they are applied in the order in which they were judged; what comes next is judged
 // after these are applied. There is nothing to remember: whoever begins again compares anew, and what was applied is in place.
-import { shardOf } from '../../shared/contract/routing.ts';
+import { ROUTING_KEY_OF_LINKS, shardOf } from '../../shared/contract/routing.ts';
 import type { Clock } from '../../shared/kernel/clock.ts';
 import { isStitchworkError, StitchworkError } from '../../shared/kernel/errors.ts';
 import { type Applying, awaitApplied } from '../../shared/ports/await-applied.ts';
@@ -34,8 +34,6 @@ const JUDGED_AT_ONCE = 720;
 /** A fifth of what a worker commits at once: live events have the rest. */
 const AT_ONCE = 180;
 const APPLIED_TIMEOUT_MS = 60_000;
-/** All links are applied in order, in the shard of this name. */
-const ROUTED_AS = 'links';
 
 /** What would happen, without what live events do meanwhile. Writes nothing. Throws STORE_UNAVAILABLE, the signal's reason. */
 export async function tryLinks(
@@ -82,7 +80,7 @@ export async function sendLinks(deps: SendDeps, run: LinkRun): Promise<LinkRepor
 }
 
 async function append({ appender, shards }: SendDeps, part: readonly PlannedLink[]): Promise<void> {
-  const shard = shardOf(ROUTED_AS, shards);
+  const shard = shardOf(ROUTING_KEY_OF_LINKS, shards);
   const messages = part.map(
     ({ message }): LogAppend => ({ shard, source: 'batch', payload: Buffer.from(JSON.stringify(message)) }),
   );

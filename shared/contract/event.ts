@@ -115,3 +115,6 @@ export type LogEnvelope =
       readonly at: string;
       readonly replyTo?: string | undefined;
     };
+
+/** What a replay sends again: what customers did, and what a batch found about their identities. */
+export type Replayable = Extract<LogEnvelope, { type: 'event' | 'link' }>;

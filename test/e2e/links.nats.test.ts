@@ -146,6 +146,32 @@ describe('links', () => {
     expect(await links('--from-archive', '--send')).toMatchObject({ inPlace: 80, differing: 0, sent: 0 });
   }, 120_000);
 
+  it('are replayed into a shadow with the events, and say why two keys are one person', async () => {
+    const shadow = ['--segment', 'links', '--data-dir', dataDir];
+    const replayed = await cli(
+      'replay',
+      ...shadow,
+      '--into',
+      'again',
+      '--events-max-bytes',
+      '100MB',
+      '--json',
+    );
+    expect(replayed.code, replayed.err).toBe(0);
+    const compared = await cli('compare', 'links', 'again', '--data-dir', dataDir, '--json');
+    expect(compared.code, compared.out).toBe(0);
+    expect(JSON.parse(compared.out).profiles).toMatchObject({
+      first: PAIRS / 2 + 40,
+      second: PAIRS / 2 + 40,
+    });
+    const why = await cli(
+      ...['identity', 'why', 'customer_id:c10', 'device:d11', '--json'],
+      ...['--url', handle.url, '--key', handle.adminKey, '--segment', 'links'],
+    );
+    expect(why.code, why.err).toBe(0);
+    expect(why.out).toContain('"link-');
+  }, 90_000);
+
   it('need a file or the archive, and a rate', async () => {
     expect(await cli('batch', 'links', ...flags)).toMatchObject({
       code: 2,
