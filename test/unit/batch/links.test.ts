@@ -7,11 +7,13 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { encodeRecord, type RecordState } from '../../../actors/profile/record-codec.ts';
 import { compareSets } from '../../../batch/links/differences.ts';
+import { judgeLink } from '../../../batch/links/judge-link.ts';
 import type { LinkReport } from '../../../batch/links/link-report.ts';
 import { type FoundRow, setOfRow } from '../../../batch/links/link-source.ts';
 import { type SendDeps, sendLinks, tryLinks } from '../../../batch/links/send-links.ts';
 import { openViews } from '../../../batch/query/open-views.ts';
 import type { SegmentConfig } from '../../../shared/contract/config/segment-config.ts';
+import type { AuditEntry } from '../../../shared/contract/outbox.ts';
 import type { RecordStore } from '../../../shared/ports/record-store.ts';
 import { JumpClock } from '../../runtime/fakes.ts';
 import { configOf, DAY, MINUTE, ProfileFold, T0 } from '../profile/harness.ts';
@@ -82,6 +84,25 @@ class World {
     }
   }
 
+  /** What the actor says that links did to profiles, by its audit log and not by the plan. */
+  get happened(): Readonly<Record<string, number>> {
+    const counts: Record<string, number> = { merged: 0, moved: 0, created: 0, attached: 0 };
+    for (const { messageId, facts } of this.fold.bodies('o.audit.') as readonly AuditEntry[]) {
+      if (!messageId?.startsWith('link-')) continue;
+      const { outcome } = judgeLink(facts, true);
+      counts[outcome] = (counts[outcome] ?? 0) + 1;
+    }
+    return counts;
+  }
+
+  /** Whether a link has taken a key from a profile. */
+  get hasEvicted(): boolean {
+    return (this.fold.bodies('o.audit.') as readonly AuditEntry[]).some(
+      ({ messageId, facts }) =>
+        messageId?.startsWith('link-') && facts.some(({ kind }) => kind === 'key_evicted'),
+    );
+  }
+
   /** Values by profile, as text. */
   get people(): readonly string[] {
     const live = [...this.fold.records.values()].filter((state) => (state as RecordState).kind === 'profile');
@@ -111,7 +132,11 @@ async function* rowsOf(pairs: readonly Pair[]): AsyncGenerator<FoundRow> {
   }
 }
 
-const said = ({ outcomes, refusals }: LinkReport) => ({ outcomes, refusals });
+/** What is told of links that do something. */
+function effects({ outcomes }: LinkReport): Readonly<Record<string, number>> {
+  const { merged, moved, created, attached } = outcomes;
+  return { merged, moved, created, attached };
+}
 
 describe('links from batch', () => {
   it('seed an empty system', async () => {
@@ -126,7 +151,8 @@ describe('links from batch', () => {
     expect(world.people).toEqual([]);
     expect(dry).toMatchObject({ found: 4, sets: 4, differing: 4, inPlace: 0, sent: 0, isWhole: true });
     const done = await world.run(pairs, 'send');
-    expect(said(done)).toEqual(said(dry));
+    expect(effects(dry)).toEqual(world.happened);
+    expect(done.outcomes).toEqual(dry.outcomes);
     expect(world.people).toEqual(['a@x.com b@x.com c1 d1', 'c2 d2']);
     const kinds = world.fold.bodies('o.audit.').map((body) => (body as { kind: string }).kind);
     expect(kinds).toContain('profile_added');
@@ -245,10 +271,11 @@ const RULES = [
   'max_keys_per_profile: 4\n  on_max_keys: evict_oldest',
 ];
 const EVICTING_RUNS_MAX = 6;
+const RUNS = 40;
 const OWNERS = ['', ', owner: first', ', owner: last_authenticated', ', owner: none_when_shared'];
 
 describe('a dry run over any system and any pairs', () => {
-  it('tells what happens; a second run finds nothing to do', async () => {
+  it('tells what happens; a second run finds nothing to do unless the first has taken keys away', async () => {
     const key = fc.oneof(
       fc.integer({ min: 1, max: 3 }).map((n) => `customer_id:c${n}`),
       fc.integer({ min: 1, max: 4 }).map((n) => `email:e${n}`),
@@ -278,17 +305,18 @@ describe('a dry run over any system and any pairs', () => {
           }
           const dry = await world.run(pairs, 'try');
           const done = await world.run(pairs, 'send');
-          expect(said(done)).toEqual(said(dry));
-          // Where a key was evicted there may be room for one that was refused: never for one that had to go.
-          const evicts = /oldest/.test(rule);
-          for (let runs = 0; evicts && (await world.run(pairs, 'send')).sent > 0; runs++)
+          expect(effects(dry)).toEqual(world.happened);
+          expect(done.outcomes).toEqual(dry.outcomes);
+          expect(done.refusals).toEqual(dry.refusals);
+          // A key that left a profile makes room for one that was refused. Otherwise there is nothing left to do at once.
+          for (let runs = 0; world.hasEvicted && (await world.run(pairs, 'send')).sent > 0; runs++)
             expect(runs).toBeLessThan(EVICTING_RUNS_MAX);
           const people = world.people;
           const again = await world.run(pairs, 'send');
           expect([again.sent, world.people]).toEqual([0, people]);
         },
       ),
-      { numRuns: 40 },
+      { numRuns: RUNS },
     );
   }, 120_000);
 });
