@@ -1,7 +1,7 @@
 // Stitching keys of an event: normalized, checked, and ordered from strongest to weakest. The same code serves the way
 // in, the look-up and the routing, so that one value is one key everywhere.
 import type { KeyConfig, SegmentConfig } from '../../shared/contract/config/segment-config.ts';
-import type { CustomerEvent } from '../../shared/contract/event.ts';
+import type { CustomerEvent, LinkedKey } from '../../shared/contract/event.ts';
 import type { RejectReason } from '../../shared/contract/outbox.ts';
 import { routingKeyOf, routingKeyOfMessage } from '../../shared/contract/routing.ts';
 import { checkValue, keyRulesOf } from './key-rules.ts';
@@ -70,6 +70,22 @@ export function keysOf(config: SegmentConfig, event: Pick<CustomerEvent, 'keys'>
   usable.sort(strongestFirst);
   observed.sort(strongestFirst);
   return { usable, observed, rejected };
+}
+
+/** The keys of a link, as those of an event; a value that is named twice is one. */
+export function linkedKeysOf(config: SegmentConfig, keys: readonly LinkedKey[]): EventKeys {
+  const all = keys.map(({ name, value }) => keysOf(config, { keys: { [name]: value } }));
+  return {
+    usable: eachOnce(all.flatMap(({ usable }) => usable)),
+    observed: eachOnce(all.flatMap(({ observed }) => observed)),
+    rejected: all.flatMap(({ rejected }) => rejected),
+  };
+}
+
+function eachOnce(keys: readonly EventKey[]): readonly EventKey[] {
+  const isFirst = ({ config, value }: EventKey, index: number) =>
+    keys.findIndex((other) => other.config === config && other.value === value) === index;
+  return keys.filter(isFirst).sort(strongestFirst);
 }
 
 function strongestFirst(a: EventKey, b: EventKey): number {

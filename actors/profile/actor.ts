@@ -49,7 +49,9 @@ export function createProfileActor(
     parse: (message) => parseMessage(message, config),
     decide: (message, parsed, view) => decide(message, parsed, view, rules),
     foresee: (parsed, view) =>
-      parsed.kind === 'event' ? foreseeHolders(view, parsed.input.keys.usable, parsed.input.linkKeys) : [],
+      parsed.kind === 'event' || parsed.kind === 'link'
+        ? foreseeHolders(view, parsed.input.keys.usable, parsed.input.linkKeys)
+        : [],
     stamp: (state, messages, isSettled) => stamped(state as Profile, messages, isSettled),
     lifetimeMs: (_key, state) => lifetimeOf(state as RecordState, config),
     isForeign: (key) => rowOfKey(key) !== undefined,
@@ -58,8 +60,8 @@ export function createProfileActor(
     deadLetter: (message, reason) => deadLetter(message, reason, config.segment),
     refusal: (message, { code }) => {
       const envelope = readEnvelope(message.payload);
-      if (!envelope || envelope.type === 'timer' || envelope.type === 'row' || envelope.replyTo === undefined)
-        return undefined;
+      if (envelope?.type !== 'event' && envelope?.type !== 'command') return undefined;
+      if (envelope.replyTo === undefined) return undefined;
       if (envelope.type === 'command')
         return replyOf(envelope.replyTo, { commandId: envelope.id, profileIds: [], code });
       const { messageId } = envelope.event;
@@ -117,7 +119,7 @@ function decide(message: ActorMessage, parsed: ParsedMessage, view: RecordView, 
   if (need) return need;
   audit(draft, message, rules, facts, decided.profileId, messageId);
   const apply = draft.apply(decided.profileId);
-  if (parsed.replyTo === undefined) return apply;
+  if (parsed.kind === 'link' || parsed.replyTo === undefined) return apply;
   return { ...apply, reply: replyOf(parsed.replyTo, { messageId, profileId: decided.belongsTo ?? null }) };
 }
 

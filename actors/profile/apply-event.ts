@@ -65,6 +65,13 @@ export function applyEvent(
   };
 }
 
+/** The profile after a link: its id marked as seen, nothing counted, its time no longer than before. */
+export function applyLink(before: Profile, { seenId, nowMs }: AppliedEvent, rules: Rules): Profile {
+  const profile = underConfig(before, rules);
+  const updatedAtMs = Math.max(profile.updatedAtMs, nowMs);
+  return { ...profile, seen: markSeen(profile.seen, seenId, nowMs), updatedAtMs };
+}
+
 /** Key events and attributes see the event alone, so that they do not depend on what was applied before. */
 function contextOf({ root, nowMs, bytes }: AppliedEvent): ExpressionContext {
   const keys = root.keys as Record<string, string>;

@@ -5,7 +5,7 @@ import type { AuditFact } from '../../shared/contract/outbox.ts';
 import { uuidV7From } from '../../shared/kernel/hash.ts';
 import type { EventKeys, RejectedKey } from '../identity/keys.ts';
 import { resolveKeys, survivorOf } from '../identity/resolve.ts';
-import { type AppliedEvent, applyEvent, matchKeyEvents } from './apply-event.ts';
+import { type AppliedEvent, applyEvent, applyLink, matchKeyEvents } from './apply-event.ts';
 import { evaluateAudiences, isAudienceTimerDue } from './audiences.ts';
 import type { Draft } from './draft.ts';
 import { expireProfile } from './expire.ts';
@@ -33,6 +33,8 @@ export interface EventInput {
   readonly acceptedUnder: number;
   /** Makes the id of a profile that this event creates. */
   readonly idEntropy: string;
+  /** Keys that a batch found to belong together: identity alone, nothing is counted. */
+  readonly isLink: true | undefined;
 }
 
 export type EventDecision =
@@ -51,7 +53,8 @@ const SHOWN_MAX = 200;
 
 export function decideEvent(draft: Draft, input: EventInput, rules: Rules): EventDecision {
   const facts: AuditFact[] = input.keys.rejected.map(rejectedFact);
-  if (input.keys.usable.length === 0)
+  // A link of one key says nothing.
+  if (input.keys.usable.length < (input.isLink ? 2 : 1))
     return { kind: 'done', profileId: undefined, belongsTo: undefined, facts };
   const found = findHolders(draft, input.keys.usable, input.linkKeys, input.event.atMs);
   if (found.kind === 'need') return found;
@@ -187,13 +190,16 @@ function react(
   draft: Draft,
   stitched: Profile,
   holders: readonly Profile[],
-  { event, message }: EventInput,
+  { event, message, isLink }: EventInput,
   rules: Rules,
   facts: AuditFact[],
 ): Profile {
-  const hits = matchKeyEvents(event, rules, facts);
+  const hits = isLink ? [] : matchKeyEvents(event, rules, facts);
   flag(draft, event, hits, rules);
-  const applied = noteSince(applyEvent(stitched, event, hits, rules, facts), message);
+  const counted = isLink
+    ? applyLink(stitched, event, rules)
+    : applyEvent(stitched, event, hits, rules, facts);
+  const applied = noteSince(counted, message);
   // While its attributes are not complete, what they say sets nothing off.
   if (isIncomplete(applied)) return applied;
   const before = holders.length === 1 ? holders[0] : undefined;

@@ -1,10 +1,10 @@
 // Reads a log message. Anything that does not have the form of an envelope throws and becomes a dead letter.
 import type { ActorMessage } from '../../shared/contract/actor.ts';
 import type { SegmentConfig } from '../../shared/contract/config/segment-config.ts';
-import type { CustomerEvent, LogEnvelope } from '../../shared/contract/event.ts';
+import { type CustomerEvent, LINK_KEYS_MAX, type LogEnvelope } from '../../shared/contract/event.ts';
 import { recordKeys } from '../../shared/contract/names.ts';
 import { StitchworkError } from '../../shared/kernel/errors.ts';
-import { keysOf } from '../identity/keys.ts';
+import { type EventKeys, keysOf, linkedKeysOf } from '../identity/keys.ts';
 import { type CommandInput, isCommandEnvelope } from './commands/parse-command.ts';
 import type { EventInput } from './decide-event.ts';
 import type { RowMessage } from './decide-row.ts';
@@ -15,9 +15,10 @@ export type ParsedMessage =
   | { readonly kind: 'event'; readonly input: EventInput; readonly replyTo: string | undefined }
   | { readonly kind: 'timer'; readonly timer: TimerMessage }
   | { readonly kind: 'row'; readonly row: RowMessage }
+  | { readonly kind: 'link'; readonly input: EventInput }
   | { readonly kind: 'command'; readonly input: CommandInput; readonly replyTo: string | undefined };
 
-type EventEnvelope = Extract<LogEnvelope, { type: 'event' }>;
+type LinkEnvelope = Extract<LogEnvelope, { type: 'link' }>;
 
 /** A sender's clock may be ahead of the log's by this much; what is further ahead counts as that. */
 const FUTURE_MAX_MS = 5 * 60_000;
@@ -47,15 +48,33 @@ export function parseMessage(message: ActorMessage, config: SegmentConfig): Pars
     const { id, by, command, replyTo } = envelope;
     return { kind: 'command', input: { id, by, command, nowMs: message.nowMs }, replyTo };
   }
-  const { event } = envelope;
+  if (envelope.type === 'link') return { kind: 'link', input: linkInput(message, envelope, config) };
+  const { event, replyTo } = envelope;
+  const keys = keysOf(config, event);
+  return {
+    kind: 'event',
+    input: inputOf({ message, config, said: event, keys, stamp: envelope.config }),
+    replyTo,
+  };
+}
+
+interface InputParts {
+  readonly message: ActorMessage;
+  readonly config: SegmentConfig;
+  readonly said: Omit<CustomerEvent, 'keys'>;
+  readonly keys: EventKeys;
+  readonly stamp: string | undefined;
+  readonly isLink?: true;
+}
+
+function inputOf({ message, config, said, keys, stamp, isLink }: InputParts): EventInput {
+  const { messageId, name, properties, table, timestampMs } = said;
   const latestMs = message.nowMs + FUTURE_MAX_MS;
-  const saidMs = event.timestampMs ?? message.nowMs;
+  const saidMs = timestampMs ?? message.nowMs;
   const isAhead = saidMs > latestMs;
   const atMs = isAhead ? latestMs : saidMs;
-  const keys = keysOf(config, event);
   const usable: Record<string, string> = {};
   for (const { config: key, value } of keys.usable) usable[key.name] = value;
-  const { messageId, name, properties, table } = event;
   const root = { messageId, name, properties, table: table ?? '', keys: usable, timestamp: new Date(atMs) };
   const bytes = message.payload.length;
   const applied = {
@@ -72,21 +91,26 @@ export function parseMessage(message: ActorMessage, config: SegmentConfig): Pars
   const idEntropy = `${message.logId}:${message.sequence}`;
   const linkKeys = keys.usable.map(({ config: { name }, value }) => recordKeys.link(name, value));
   return {
-    kind: 'event',
-    input: {
-      message,
-      event: applied,
-      keys,
-      linkKeys,
-      acceptedUnder: acceptedUnder(envelope, config),
-      idEntropy,
-    },
-    replyTo: envelope.replyTo,
+    message,
+    event: applied,
+    keys,
+    linkKeys,
+    acceptedUnder: acceptedUnder(stamp, config),
+    idEntropy,
+    isLink,
   };
 }
 
+/** A link has no name that a config could mean, and may have several values of one key. */
+function linkInput(message: ActorMessage, envelope: LinkEnvelope, config: SegmentConfig): EventInput {
+  const { id: messageId, atMs: timestampMs, config: stamp } = envelope;
+  const said = { messageId, name: '', properties: {}, timestampMs, table: undefined };
+  const keys = linkedKeysOf(config, envelope.keys);
+  return inputOf({ message, config, said, keys, stamp, isLink: true });
+}
+
 /** Of another segment's config, whose events are read here again, it says nothing. */
-function acceptedUnder({ config: stamp }: EventEnvelope, { segment }: SegmentConfig): number {
+function acceptedUnder(stamp: string | undefined, { segment }: SegmentConfig): number {
   if (stamp === undefined || !stamp.startsWith(`${segment}@`)) return 0;
   const version = Number(stamp.slice(segment.length + 1));
   return Number.isSafeInteger(version) ? version : 0;
@@ -100,6 +124,7 @@ function isEnvelope(raw: unknown): raw is LogEnvelope {
   if (raw.type === 'event') return isObject(raw.event) && isEvent(raw.event);
   if (raw.type === 'command') return isCommandEnvelope(raw);
   if (raw.type === 'row') return isRow(raw);
+  if (raw.type === 'link') return isLink(raw);
   if (raw.type !== 'timer') return false;
   return (
     typeof raw.profileId === 'string' && typeof raw.timer === 'string' && Number.isInteger(raw.generation)
@@ -109,6 +134,21 @@ function isEnvelope(raw: unknown): raw is LogEnvelope {
 function isRow({ table, run, key, encodedValue }: Record<string, unknown>): boolean {
   const isToken = (text: unknown) => typeof text === 'string' && /^[\w=-]{1,200}$/.test(text);
   return isToken(table) && isToken(key) && isToken(encodedValue) && Number.isSafeInteger(run);
+}
+
+function isLink({ id, keys, atMs, by }: Record<string, unknown>): boolean {
+  return (
+    typeof id === 'string' &&
+    typeof by === 'string' &&
+    Array.isArray(keys) &&
+    keys.length <= LINK_KEYS_MAX &&
+    keys.every((key) => isObject(key) && typeof key.name === 'string' && typeof key.value === 'string') &&
+    (atMs === undefined || isTime(atMs))
+  );
+}
+
+function isTime(ms: unknown): boolean {
+  return typeof ms === 'number' && Math.abs(ms) <= DATE_MAX_MS;
 }
 
 /** An inbox, and nothing else: whoever writes to the log must not make workers publish elsewhere. */
@@ -125,7 +165,7 @@ function isEvent(event: Record<string, unknown>): event is Record<string, unknow
     isObject(keys) &&
     Object.values(keys).every((value) => typeof value === 'string') &&
     (table === undefined || typeof table === 'string') &&
-    (timestampMs === undefined || (typeof timestampMs === 'number' && Math.abs(timestampMs) <= DATE_MAX_MS))
+    (timestampMs === undefined || isTime(timestampMs))
   );
 }
 

@@ -26,6 +26,20 @@ export interface SimulatedProfile {
   readonly mergedFrom: readonly string[];
 }
 
+/** What a link would do. */
+export interface TriedLink {
+  /** Everything that would happen to identities. */
+  readonly facts: readonly AuditFact[];
+  /** Makes it happen; else it has not. */
+  accept(): void;
+}
+
+/** Reads what is stored, null for what is not; `fresh`: what was read before did not fit together. */
+export type LoadRecords = (
+  keys: readonly string[],
+  fresh: boolean,
+) => Promise<ReadonlyMap<string, RecordState | null>>;
+
 /** Events of one simulation, at most: all records stay in memory. */
 export const SIMULATION_EVENTS_MAX = 100_000;
 const SHARDS = 64;
@@ -36,19 +50,16 @@ const LOADS_MAX = 50;
 
 export class IdentitySimulation {
   readonly #actor: Actor;
-  readonly #load: (keys: readonly string[]) => Promise<ReadonlyMap<string, RecordState | null>>;
+  readonly #load: LoadRecords;
   /** Null: there is no such record. */
   readonly #records = new Map<string, unknown>();
+  /** Records that were decided here, and are not to be read again. */
+  readonly #decided = new Set<string>();
   #sequence = 0;
   #nowMs: number;
 
   /** `startMs`: the time of events that say none. `load`: what is stored already, null for what is not. */
-  constructor(
-    config: SegmentConfig,
-    startMs: number,
-    load: (keys: readonly string[]) => Promise<ReadonlyMap<string, RecordState | null>> = async () =>
-      new Map(),
-  ) {
+  constructor(config: SegmentConfig, startMs: number, load: LoadRecords = async () => new Map()) {
     this.#actor = createProfileActor(config, { shards: SHARDS, configVersion: Number.MAX_SAFE_INTEGER });
     this.#nowMs = startMs;
     this.#load = load;
@@ -59,15 +70,11 @@ export class IdentitySimulation {
    * Throws when there are too many.
    */
   async apply(event: CustomerEvent, logTimeMs?: number): Promise<SimulatedEvent> {
-    if (this.#sequence >= SIMULATION_EVENTS_MAX)
-      throw new StitchworkError('BAD_REQUEST', `a simulation takes ${SIMULATION_EVENTS_MAX} events`);
-    this.#sequence += 1;
+    this.#count();
     this.#nowMs = Math.max(this.#nowMs, logTimeMs ?? event.timestampMs ?? this.#nowMs);
     const envelope: LogEnvelope = { v: 1, type: 'event', event, replyTo: REPLY_TO };
-    const decision = await this.#decide(Buffer.from(JSON.stringify(envelope)));
-    for (const [key, state] of decision.writes) {
-      this.#records.set(key, state);
-    }
+    const decision = await this.#decide(Buffer.from(JSON.stringify(envelope)), 'ingest');
+    this.#keep(decision);
     const reply = JSON.parse(Buffer.from(decision.reply!.body).toString()) as CommitReply;
     const { messageId, name, keys } = event;
     return {
@@ -78,6 +85,18 @@ export class IdentitySimulation {
       profileId: reply.profileId,
       facts: factsOf(decision),
     };
+  }
+
+  /** What a link would do after everything before it, at the simulation's time. Throws when there are too many. */
+  async tryLink(link: Extract<LogEnvelope, { type: 'link' }>): Promise<TriedLink> {
+    this.#count();
+    const decision = await this.#decide(Buffer.from(JSON.stringify(link)), 'batch');
+    return { facts: factsOf(decision), accept: () => this.#keep(decision) };
+  }
+
+  /** Records as they are stored, known beforehand: what is known already stays as it is. */
+  know(records: ReadonlyMap<string, RecordState | null>): void {
+    for (const [key, state] of records) if (!this.#records.has(key)) this.#records.set(key, state);
   }
 
   /** The live profiles as they are now, oldest first. */
@@ -91,10 +110,23 @@ export class IdentitySimulation {
     });
   }
 
-  async #decide(payload: Uint8Array): Promise<Apply> {
+  #count(): void {
+    if (this.#sequence >= SIMULATION_EVENTS_MAX)
+      throw new StitchworkError('BAD_REQUEST', `a simulation takes ${SIMULATION_EVENTS_MAX} events`);
+    this.#sequence += 1;
+  }
+
+  #keep({ writes }: Apply): void {
+    for (const [key, state] of writes) {
+      this.#records.set(key, state);
+      this.#decided.add(key);
+    }
+  }
+
+  async #decide(payload: Uint8Array, source: 'ingest' | 'batch'): Promise<Apply> {
     const message = {
       shard: 0,
-      source: 'ingest',
+      source,
       sequence: this.#sequence,
       nowMs: this.#nowMs,
       payload,
@@ -105,9 +137,12 @@ export class IdentitySimulation {
     for (let round = 0; round < LOADS_MAX; round++) {
       const decision = this.#actor.decide(message, parsed, view);
       if (decision.kind === 'apply') return decision;
-      if (decision.kind === 'wait' || decision.fresh) break;
-      const found = await this.#load(decision.keys);
-      for (const key of decision.keys) this.#records.set(key, found.get(key) ?? null);
+      if (decision.kind === 'wait') break;
+      const stored = decision.keys.filter((key) => !this.#decided.has(key));
+      // Nothing that could be read again: what was decided here does not fit together.
+      if (stored.length === 0) break;
+      const found = await this.#load(stored, decision.fresh === true);
+      for (const key of stored) this.#records.set(key, found.get(key) ?? null);
     }
     throw new StitchworkError('POISON_MESSAGE', `event ${this.#sequence} cannot be decided`);
   }

@@ -134,6 +134,12 @@ function saidBy(envelope: LogEnvelope, logTimeMs: number): Said {
       const rest = JSON.stringify({ type });
       return { ...NOTHING, v, table, properties: JSON.stringify(said), eventTimeMs: logTimeMs, rest };
     }
+    case 'link': {
+      const { v, id: messageId, keys, atMs, ...more } = envelope;
+      const properties = JSON.stringify({ keys, atMs });
+      const eventTimeMs = timeOr(Math.min(atMs ?? logTimeMs, logTimeMs + FUTURE_MAX_MS), logTimeMs);
+      return { ...NOTHING, v, messageId, properties, eventTimeMs, rest: JSON.stringify(more) };
+    }
     case 'command': {
       const { v, command, id: messageId, replyTo: _, ...more } = envelope;
       const eventTimeMs = timeOr(Date.parse(envelope.at), logTimeMs);
@@ -149,6 +155,7 @@ function envelopeOf(row: ArchiveRow): Fields {
   const { timestampMs = row.eventTimeMs, event: extra, ...more } = parsed(row.rest);
   if (more.type === 'timer') return { v, ...more, timer: name, ...parsed(row.properties) };
   if (more.type === 'row') return { v, ...more, table, ...parsed(row.properties) };
+  if (more.type === 'link') return { v, ...more, id: messageId, ...parsed(row.properties) };
   if (more.type === 'command') return { v, ...more, id: messageId, command: parsed(row.properties) };
   const event = {
     messageId,

@@ -1,9 +1,9 @@
 // Two keys of one profile: what made them so. The record tells which event brought a key; the audit log tells of merges and
 // of events that added a key, and where they stand in the event log, which has all the keys that they named.
-import { keysOf } from '../../actors/identity/keys.ts';
+import { linkedKeysOf } from '../../actors/identity/keys.ts';
 import { readEnvelope } from '../../actors/profile/parse-message.ts';
 import type { Profile } from '../../actors/profile/profile.ts';
-import type { SegmentConfig } from '../../shared/contract/config/segment-config.ts';
+import type { LogEnvelope } from '../../shared/contract/event.ts';
 import type { AuditFact } from '../../shared/contract/outbox.ts';
 import type { NamedKey } from '../audit/match-entry.ts';
 import { type AuditFound, type FoundEntry, type SearchBudget, searchAudit } from '../audit/search-audit.ts';
@@ -75,7 +75,7 @@ async function eventsOf(segment: Evidence, entries: readonly FoundEntry[]): Prom
   return connections;
 }
 
-/** The keys that the event named, without those that were left out of it; undefined when the log no longer has it. */
+/** The keys that the event or link named, without those that were left out of it; undefined when the log no longer has it. */
 async function eventOf(
   { log, config }: Evidence,
   { entry, logSequence }: FoundEntry,
@@ -83,16 +83,21 @@ async function eventOf(
   if (logSequence === undefined) return undefined;
   const message = await log.messageAt(logSequence);
   const envelope = message && readEnvelope(message.payload);
-  if (envelope?.type !== 'event' || envelope.event.messageId !== entry.messageId) return undefined;
+  const keys = envelope && keysSaid(envelope, entry.messageId);
+  if (!keys) return undefined;
   const left = entry.facts.filter(({ kind }) => kind === 'link_refused' || kind === 'key_demoted');
-  const nodes = usableKeys(config(), envelope.event.keys).filter(
+  const usable = linkedKeysOf(config(), keys).usable.map(({ config: { name }, value }) => ({ name, value }));
+  const nodes = usable.filter(
     ({ name, value }) => !left.some(({ key }) => key?.name === name && key.value === value),
   );
   return { by: 'event', messageId: entry.messageId, at: entry.at, nodes };
 }
 
-function usableKeys(config: SegmentConfig, keys: Readonly<Record<string, string>>): readonly NamedKey[] {
-  return keysOf(config, { keys }).usable.map(({ config: { name }, value }) => ({ name, value }));
+/** The keys of the event or link of this id. */
+function keysSaid(envelope: LogEnvelope, messageId: string | undefined): readonly NamedKey[] | undefined {
+  if (envelope.type === 'link') return envelope.id === messageId ? envelope.keys : undefined;
+  if (envelope.type !== 'event' || envelope.event.messageId !== messageId) return undefined;
+  return Object.entries(envelope.event.keys).map(([name, value]) => ({ name, value }));
 }
 
 /** What an entry says by itself: keys that came to profiles, and profiles that became part of others. */

@@ -4,6 +4,7 @@ import { parseRoleSettings, type RoleFlags } from '../../shared/settings.ts';
 import { addBatchArchive } from './batch-archive.ts';
 import { addBatchExport } from './batch-export.ts';
 import { addBatchJobs } from './batch-jobs.ts';
+import { addBatchLinks } from './batch-links.ts';
 import { addBatchQuery } from './batch-query.ts';
 import {
   withArchiveFlags,
@@ -51,6 +52,7 @@ export function addBatch(program: Command, io: Io): void {
   addBatchJobs(command, io);
   addBatchQuery(command, io);
   addBatchExport(command, io);
+  addBatchLinks(command, io);
 }
 
 function addLoad(batch: Command, io: Io): void {

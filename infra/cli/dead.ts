@@ -1,7 +1,7 @@
 // `stitchwork dead`: messages that could not be applied, with the reason; look at them, and send them again once the
 // reason is gone. A redriven message carries the message id that it had, so it is applied once at most.
 import type { Command } from 'commander';
-import type { SegmentNames } from '../../shared/contract/names.ts';
+import type { EventSource, SegmentNames } from '../../shared/contract/names.ts';
 import type { DeadLetter } from '../../shared/contract/outbox.ts';
 import type { NatsDoor } from '../../shared/nats/connect.ts';
 import { createEventLogAppender } from '../../shared/nats/event-log-appender.ts';
@@ -126,10 +126,15 @@ async function redriveLetters(
   }
 }
 
+function sourceOf({ envelope }: DeadLetter): EventSource {
+  if (envelope?.type === 'event') return 'ingest';
+  return envelope?.type === 'link' || envelope?.type === 'row' ? 'batch' : 'command';
+}
+
 /** The message as it stood in the log, for the same shard. A timer comes back as a command: only the server fires timers. */
 function originalOf(letter: DeadLetter): LogAppend {
   const payload = letter.envelope
     ? Buffer.from(JSON.stringify({ ...letter.envelope, replyTo: undefined, traceparent: undefined }))
     : Buffer.from(letter.payloadBase64 ?? '', 'base64');
-  return { shard: letter.shard, source: letter.envelope?.type === 'event' ? 'ingest' : 'command', payload };
+  return { shard: letter.shard, source: sourceOf(letter), payload };
 }

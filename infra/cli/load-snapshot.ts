@@ -5,16 +5,14 @@ import type {
   ColumnType,
   SegmentConfig,
 } from '../../shared/contract/config/segment-config.ts';
-import { encodeKeyValue, type SegmentNames } from '../../shared/contract/names.ts';
+import { encodeKeyValue } from '../../shared/contract/names.ts';
 import { didYouMean } from '../../shared/kernel/edit-distance.ts';
-import { createConfigStore } from '../../shared/nats/config-store.ts';
-import type { NatsDoor } from '../../shared/nats/connect.ts';
 import type { LoadedRow } from '../../shared/ports/snapshots.ts';
 import type { ClientFlags } from '../../shared/settings.ts';
 import { openSnapshots } from '../open-snapshots.ts';
 import { formatOf, readRows } from '../replay/read-rows.ts';
-import { readSegmentText } from '../segment-files.ts';
 import { describeJobs, tellJobs } from './batch-jobs.ts';
+import { deployedConfig } from './deployed-config.ts';
 import { CommandFailure, EXIT } from './exit.ts';
 import { type Io, table as tableOf } from './io.ts';
 import { withNats } from './nats-context.ts';
@@ -51,7 +49,7 @@ function targetOf(name: string, config: SegmentConfig): Target | undefined {
 
 export async function loadSnapshot(name: string, file: string, flags: LoadFlags, io: Io): Promise<void> {
   await withNats(flags, io, async (door, names) => {
-    const config = await configOf(door, names);
+    const config = (await deployedConfig(door, names)).config;
     const known = [...config.batchTables, ...config.catalogs].map((table) => table.name);
     const table = targetOf(name, config);
     if (!table) throw unknownTable(name, known);
@@ -82,7 +80,7 @@ export async function loadSnapshot(name: string, file: string, flags: LoadFlags,
 /** `stitchwork batch rollback` */
 export async function rollBackSnapshot(name: string, flags: LoadFlags, io: Io): Promise<void> {
   await withNats(flags, io, async (door, names) => {
-    const config = await configOf(door, names);
+    const config = (await deployedConfig(door, names)).config;
     const known = [...config.batchTables, ...config.catalogs].map((table) => table.name);
     if (!known.includes(name)) throw unknownTable(name, known);
     const done = await openSnapshots(door, names).rollBack(name, flags.by ?? 'batch rollback');
@@ -103,7 +101,7 @@ function unknownTable(name: string, known: readonly string[]): CommandFailure {
 
 export async function listSnapshots(flags: LoadFlags, io: Io): Promise<void> {
   await withNats(flags, io, async (door, names) => {
-    const { batchTables, catalogs } = await configOf(door, names);
+    const { batchTables, catalogs } = (await deployedConfig(door, names)).config;
     const current = await openSnapshots(door, names).current();
     const tables = [...batchTables, ...catalogs].map(({ name, key }) => {
       const found = current[name];
@@ -131,13 +129,6 @@ export async function listSnapshots(flags: LoadFlags, io: Io): Promise<void> {
         io.out(line);
     if (!flags.json) tellJobs(jobs, io);
   });
-}
-
-async function configOf(door: NatsDoor, names: SegmentNames): Promise<SegmentConfig> {
-  const stored = await createConfigStore(door, names).current();
-  const source = stored && readSegmentText(stored.yaml).source;
-  if (!source) throw new CommandFailure(EXIT.notFound, `there is no segment ${names.segment}`);
-  return source.config;
 }
 
 async function* rowsOf(

@@ -1,7 +1,6 @@
 // `stitchwork replay --into`, `compare` and `segment`: events once more, into a shadow segment on event time, and what would
 // have come of them beside what came of them.
 import { parseDocument } from 'yaml';
-import type { CustomerEvent } from '../../shared/contract/event.ts';
 import { segmentNames } from '../../shared/contract/names.ts';
 import { parseEvent } from '../../shared/contract/parse-event.ts';
 import { parseDurationMs } from '../../shared/kernel/duration.ts';
@@ -137,9 +136,9 @@ async function* fileEvents(file: ShadowFile, shadow: ShadowSegment, io: Io): Asy
       io.talk(`line ${row.line}: ${parsed.code} ${parsed.message}`);
       continue;
     }
-    const event: CustomerEvent = parsed.event;
+    const { event } = parsed;
     timeMs = Math.max(timeMs, event.timestampMs ?? timeMs);
-    yield { event, timeMs, position: row.row };
+    yield { said: { v: 1, type: 'event', event }, timeMs, position: row.row };
   }
 }
 

@@ -1,4 +1,4 @@
-// A segment's own events as something to replay: those that were accepted, in the order and at the times of the log, from
+// A segment's own events as something to replay: those that were accepted, and links from batch, in the order and at the times of the log, from
 // archive and log as one.
 import { readEnvelope } from '../../actors/profile/parse-message.ts';
 import type { EventHistory } from '../../shared/ports/event-history.ts';
@@ -31,10 +31,11 @@ export async function* ownStream(
   for await (const messages of history.read(query, signal)) {
     for (const { source, sequence, timeMs, payload } of messages) {
       if (source === 'command') onSkipped('command');
-      if (source !== 'ingest') continue;
-      const envelope = readEnvelope(payload);
-      if (envelope?.type === 'event') yield { event: envelope.event, timeMs, position: sequence };
-      else onSkipped('unreadable');
+      if (source !== 'ingest' && source !== 'batch') continue;
+      const said = readEnvelope(payload);
+      if (said?.type === 'event' || said?.type === 'link') yield { said, timeMs, position: sequence };
+      // Rows of snapshot tables, which a shadow does not have, are nothing to replay.
+      else if (said?.type !== 'row') onSkipped('unreadable');
     }
   }
 }

@@ -1,11 +1,11 @@
 // Replays events into a shadow segment at their own times: in order, in batches, resumable after the last one that was
 // stored. Time never runs backwards: an event that is older than one before it happens at that one's time.
-import type { CustomerEvent } from '../../shared/contract/event.ts';
+import type { Replayable } from '../../shared/contract/event.ts';
 import type { Clock } from '../../shared/kernel/clock.ts';
 import type { ReplayedEvent, ShadowSegment } from './shadow-segment.ts';
 
 export interface SourceEvent {
-  readonly event: CustomerEvent;
+  readonly said: Replayable;
   /** Log time that it had, or the time at which it happened. */
   readonly timeMs: number;
   /** Grows from event to event. */
@@ -59,10 +59,10 @@ export async function replayInto(
     if (waitMs > 0) await clock.sleep(waitMs, signal);
   };
   let nowMs = progress.nowMs;
-  for await (const { event, timeMs, position } of source) {
+  for await (const { said, timeMs, position } of source) {
     if (before !== undefined && position <= before.position) continue;
     nowMs = Math.max(nowMs, timeMs);
-    batch.push({ event, mark: { nowMs, position } });
+    batch.push({ said, mark: { nowMs, position } });
     if (batch.length >= BATCH_EVENTS_MAX) await flush();
   }
   await flush();

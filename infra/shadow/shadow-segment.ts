@@ -4,8 +4,8 @@ import { Registry } from 'prom-client';
 import { routingKeyFor } from '../../actors/identity/keys.ts';
 import { inShadow } from '../../actors/profile/shadow.ts';
 import { createWorker } from '../../actors/runtime/worker.ts';
-import type { CustomerEvent, LogEnvelope, ShadowMark } from '../../shared/contract/event.ts';
-import { shardOf } from '../../shared/contract/routing.ts';
+import type { LogEnvelope, Replayable, ShadowMark } from '../../shared/contract/event.ts';
+import { ROUTING_KEY_OF_LINKS, shardOf } from '../../shared/contract/routing.ts';
 import { systemClock } from '../../shared/kernel/clock.ts';
 import { StitchworkError } from '../../shared/kernel/errors.ts';
 import { randomToken, systemRandom } from '../../shared/kernel/random.ts';
@@ -29,7 +29,7 @@ const APPLIED_TIMEOUT_MS = 600_000;
 const RETRY_MS = 250;
 
 export interface ReplayedEvent {
-  readonly event: CustomerEvent;
+  readonly said: Replayable;
   readonly mark: ShadowMark;
 }
 
@@ -105,17 +105,22 @@ export async function openShadow(
       const { firstSequence, lastSequence } = await reader.state();
       for (let at = lastSequence; at >= firstSequence; at--) {
         const message = await reader.messageAt(at);
-        const mark = message?.source === 'ingest' ? markOf(message.payload) : undefined;
+        const isReplayed = message?.source === 'ingest' || message?.source === 'batch';
+        const mark = isReplayed ? markOf(message.payload) : undefined;
         if (mark) return mark;
       }
       return undefined;
     },
     append(events, signal) {
       const config = segment.config();
-      const messages = events.map(({ event, mark }): LogAppend => {
-        const envelope: LogEnvelope = { v: 1, type: 'event', event, shadow: mark };
-        const shard = shardOf(routingKeyFor(config, event), shards);
-        return { shard, source: 'ingest', payload: Buffer.from(JSON.stringify(envelope)) };
+      const messages = events.map(({ said, mark }): LogAppend => {
+        const isLink = said.type === 'link';
+        const envelope: LogEnvelope = isLink
+          ? { ...said, shadow: mark }
+          : { v: 1, type: 'event', event: said.event, shadow: mark };
+        const routedBy = isLink ? ROUTING_KEY_OF_LINKS : routingKeyFor(config, said.event);
+        const payload = Buffer.from(JSON.stringify(envelope));
+        return { shard: shardOf(routedBy, shards), source: isLink ? 'batch' : 'ingest', payload };
       });
       return send(messages, signal);
     },
@@ -183,5 +188,5 @@ async function dueAlarms(
 
 function markOf(payload: Uint8Array): ShadowMark | undefined {
   const envelope = JSON.parse(Buffer.from(payload).toString('utf8')) as LogEnvelope;
-  return envelope.type === 'event' ? envelope.shadow : undefined;
+  return envelope.type === 'event' || envelope.type === 'link' ? envelope.shadow : undefined;
 }

@@ -35,6 +35,15 @@ export interface ShadowMark {
   readonly position: number;
 }
 
+/** A stitching key, as sent. */
+export interface LinkedKey {
+  readonly name: string;
+  readonly value: string;
+}
+
+/** Keys of one link, at most. */
+export const LINK_KEYS_MAX = 32;
+
 /** What stands in EVENTS_<seg>: JSON, so that anything that speaks NATS can read the log. */
 export type LogEnvelope =
   | {
@@ -74,6 +83,25 @@ export type LogEnvelope =
       readonly key: string;
       readonly encodedValue: string;
     }
+  /**
+   * Keys that belong to one customer, as a batch has found: by the same rules as the keys of an event, which it is not. It
+   * creates, attaches and joins; nothing is counted, no key event happens, and nobody is kept longer for it.
+   */
+  | {
+      readonly v: 1;
+      readonly type: 'link';
+      /** The same for the same finding: what is sent twice is applied once. */
+      readonly id: string;
+      /** As for an event not normalized; 2 to LINK_KEYS_MAX, also several of one name. */
+      readonly keys: readonly LinkedKey[];
+      /** When they were seen together, ms; the log's time when nobody knows. */
+      readonly atMs?: number | undefined;
+      /** Who found it. */
+      readonly by: string;
+      /** As of an event. */
+      readonly config?: string | undefined;
+      readonly shadow?: ShadowMark | undefined;
+    }
   /** A command to the identity of profiles. */
   | {
       readonly v: 1;
@@ -87,3 +115,6 @@ export type LogEnvelope =
       readonly at: string;
       readonly replyTo?: string | undefined;
     };
+
+/** What a replay sends again: what customers did, and what a batch found about their identities. */
+export type Replayable = Extract<LogEnvelope, { type: 'event' | 'link' }>;

@@ -13,6 +13,9 @@ export function routingKeyOf(keyName: string, value: string): string {
   return `${keyName}:${value}`;
 }
 
+/** All links of a segment go one after another: what one refuses depends on those before it. */
+export const ROUTING_KEY_OF_LINKS = 'links';
+
 export function routingKeyOfMessage(messageId: string): string {
   return `:${messageId}`;
 }

@@ -23,7 +23,7 @@ const message = (payload: string, part: Partial<LogMessage> = {}): LogMessage =>
 function meaning({ payload, timeMs }: LogMessage): unknown {
   const envelope = readEnvelope(payload);
   if (!envelope) return Buffer.from(payload).toString('base64');
-  if (envelope.type === 'timer' || envelope.type === 'row') return envelope;
+  if (envelope.type !== 'event' && envelope.type !== 'command') return envelope;
   const { replyTo: _, ...said } = envelope;
   if (said.type === 'command') return said;
   const { timestampMs, table, ...event } = said.event;
@@ -62,6 +62,17 @@ const EXAMPLES: readonly (readonly [string, string])[] = [
     'a row',
     JSON.stringify({ v: 1, type: 'row', table: 'crm', run: 3, key: 'email', encodedValue: '=a_B-9' }),
   ],
+  [
+    'a link',
+    JSON.stringify({
+      ...{ v: 1, type: 'link', id: 'link-1', by: 'crm', config: 'shop@2', atMs: T0 - 5 },
+      keys: [
+        { name: 'email', value: 'A@b.c' },
+        { name: 'email', value: 'd@e.f' },
+      ],
+    }),
+  ],
+  ['a link of no time', JSON.stringify({ v: 1, type: 'link', id: 'l', by: '', keys: [] })],
   ['of a time that is no whole number', event({ timestampMs: 12.5 })],
   ['of a time far ahead', event({ timestampMs: 8.64e15 })],
   ['of a time far back', event({ timestampMs: -8.64e15 })],
