@@ -25,6 +25,8 @@ export interface TriggerRule {
   /** Attributes that the condition depends on. */
   readonly attributes: ReadonlySet<string>;
   readonly payload: Template;
+  /** Destinations of the activation. */
+  readonly to: readonly string[];
 }
 
 export interface KeyEventRule {
@@ -78,13 +80,15 @@ export function compileRules(
   shards: number,
   runs: CurrentRuns = {},
 ): Rules {
-  const payloads = new Map(config.activations.map(({ name, payload }) => [name, templateOf(payload)]));
+  const activations = new Map(
+    config.activations.map(({ name, to, payload }) => [name, { to, payload: templateOf(payload) }]),
+  );
   const steps = stepsOf(config);
   const triggers = config.triggers.map((trigger): TriggerRule => {
-    const payload = payloads.get(trigger.activate);
-    invariant(payload, `trigger ${trigger.name} activates ${trigger.activate}, which is not declared`);
+    const activation = activations.get(trigger.activate);
+    invariant(activation, `trigger ${trigger.name} activates ${trigger.activate}, which is not declared`);
     const when = trigger.when === null ? undefined : expressionOf(trigger.when);
-    return { config: trigger, when, attributes: attributesIn(trigger.when, config), payload };
+    return { config: trigger, when, attributes: attributesIn(trigger.when, config), ...activation };
   });
   return {
     config,

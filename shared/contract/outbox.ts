@@ -47,6 +47,8 @@ export interface Activation {
   readonly profileId: string;
   readonly keys: Readonly<Record<string, string>>;
   readonly payload: Readonly<Record<string, unknown>>;
+  /** Destinations that it is delivered to, as the config said when it was decided. */
+  readonly to?: readonly string[];
   readonly cause: {
     readonly trigger?: string;
     readonly event?: string;

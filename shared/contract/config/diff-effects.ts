@@ -38,6 +38,11 @@ const EFFECTS: Readonly<Record<string, Readonly<Record<Kind, string>>>> = {
     removed: 'no longer sent; what was sent stays in the log',
     changed: 'sent in the new form from now on; what was sent stays as it was',
   },
+  destinations: {
+    added: 'takes deliveries of activations that are decided from now on',
+    removed: 'nothing is delivered there any more; what waits is delivered if it comes back in time',
+    changed: 'holds for every delivery from now on, also of what waits already',
+  },
   triggers: {
     added: 'looked at from the next event on; with `once` it fires once for each profile from now on',
     removed: 'no longer fires; with `once`, a profile remembers that it has fired, also if it comes back',
