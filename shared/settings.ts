@@ -23,6 +23,7 @@ export interface RoleFlags {
   readonly eventsRetention?: string;
   readonly archiveFlush?: string;
   readonly jobs?: string;
+  readonly allowNetwork?: readonly string[];
 }
 
 export interface TopologySettings {
@@ -52,6 +53,8 @@ export interface RoleSettings {
   readonly archiveFlushMs: number;
   /** Folder of batch jobs; it need not be there. */
   readonly jobsDir: string;
+  /** Networks outside of the public internet that destinations may be in, such as 10.1.0.0/16. */
+  readonly allowNetworks: readonly string[];
   /** Hooks of the crash tests; off unless asked for. */
   readonly testPhaseFile: string | undefined;
   readonly testCrashAt: { readonly phase: string; readonly count: number } | undefined;
@@ -119,6 +122,7 @@ export function parseRoleSettings(flags: RoleFlags, env: Env): RoleSettings {
       flags.archiveFlush ?? present(env.STITCHWORK_ARCHIVE_FLUSH) ?? '10s',
       problems,
     ),
+    allowNetworks: flags.allowNetwork?.length ? flags.allowNetwork : splitList(env.STITCHWORK_ALLOW_NETWORK),
     testPhaseFile: present(env.STITCHWORK_TEST_PHASE_FILE),
     testCrashAt: crashAtOf(present(env.STITCHWORK_TEST_CRASH_AT), problems),
   };

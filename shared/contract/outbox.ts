@@ -49,6 +49,8 @@ export interface Activation {
   readonly payload: Readonly<Record<string, unknown>>;
   /** Destinations that it is delivered to, as the config said when it was decided. */
   readonly to?: readonly string[];
+  /** Sent again by hand, to `to` alone: which time this is. Its id stays. */
+  readonly redriven?: number;
   readonly cause: {
     readonly trigger?: string;
     readonly event?: string;
