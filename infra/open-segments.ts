@@ -27,7 +27,7 @@ export interface Opened {
 export async function openSegments(
   settings: RoleSettings,
   { log, registry }: RoleDeps,
-  role: 'gateway' | 'worker' | 'batch',
+  role: 'gateway' | 'worker' | 'batch' | 'activator',
   belongings: Belongings,
 ): Promise<Opened> {
   const requests: SegmentRequest[] = [

@@ -18,7 +18,7 @@ export function registerBuildInfo(registry: Registry): void {
 /** Follows a role's connection; several roles of a process share the metrics. */
 export function watchConnection(
   registry: Registry,
-  role: 'gateway' | 'worker' | 'batch',
+  role: 'gateway' | 'worker' | 'batch' | 'activator',
   door: NatsDoor,
 ): void {
   const connected = sharedGauge(registry);

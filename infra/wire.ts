@@ -1,7 +1,8 @@
 // The composition root: roles made of ports and their implementations. Nothing else constructs them.
 //
 //   gateway: HTTP -> event log; reads profiles        worker: event log -> atomic commits; keeps house
-//   batch:   event log -> archive (batch-role.ts)     dev:    all in one process, with a nats-server child
+//   batch:   event log -> archive (batch-role.ts)     activator: activations -> destinations (activator-role.ts)
+//   dev:     all in one process, with a nats-server child
 import { randomBytes } from 'node:crypto';
 import type { AddressInfo } from 'node:net';
 import { resolve as resolvePath } from 'node:path';
@@ -26,6 +27,7 @@ import type { EventHistory } from '../shared/ports/event-history.ts';
 import type { Membership, WorkerActivity } from '../shared/ports/membership.ts';
 import type { RoleSettings } from '../shared/settings.ts';
 import { DEFAULT_PORT } from '../shared/settings.ts';
+import { runActivator } from './activator-role.ts';
 import { openHistory, runBatch } from './batch-role.ts';
 import { type Belongings, owning } from './belongings.ts';
 import { actorOf, type DeployedSegment } from './deploy.ts';
@@ -155,6 +157,8 @@ export function runDev(settings: RoleSettings, deps: RoleDeps): Promise<RunningD
     belongings.own(() => worker.stop());
     const batch = await runBatch({ ...role, port: undefined }, deps, { duckMayBeMissing: true });
     belongings.own(() => batch.stop());
+    const activator = await runActivator({ ...role, port: undefined }, deps);
+    belongings.own(() => activator.stop());
     const gateway = await runGateway(role, deps);
     belongings.own(() => gateway.stop());
     return {

@@ -27,6 +27,7 @@ export interface RoleFlags {
   readonly exportTimezone?: string;
   readonly exportDir?: string;
   readonly exportKeep?: string;
+  readonly allowNetwork?: readonly string[];
 }
 
 /** Exports on a schedule. */
@@ -69,6 +70,8 @@ export interface RoleSettings {
   /** Folder of batch jobs; it need not be there. */
   readonly jobsDir: string;
   readonly exports: ExportSettings;
+  /** Networks outside of the public internet that destinations may be in, such as 10.1.0.0/16. */
+  readonly allowNetworks: readonly string[];
   /** Hooks of the crash tests; off unless asked for. */
   readonly testPhaseFile: string | undefined;
   readonly testCrashAt: { readonly phase: string; readonly count: number } | undefined;
@@ -137,6 +140,7 @@ export function parseRoleSettings(flags: RoleFlags, env: Env): RoleSettings {
       problems,
     ),
     exports: exportsOf(flags, env, dataDir, problems),
+    allowNetworks: flags.allowNetwork?.length ? flags.allowNetwork : splitList(env.STITCHWORK_ALLOW_NETWORK),
     testPhaseFile: present(env.STITCHWORK_TEST_PHASE_FILE),
     testCrashAt: crashAtOf(present(env.STITCHWORK_TEST_CRASH_AT), problems),
   };

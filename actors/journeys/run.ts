@@ -33,8 +33,8 @@ export interface JourneyRules {
   readonly journeys: readonly JourneyRule[];
   /** Also of earlier configs: whoever is inside goes on by the one by which it came in. */
   readonly byDef: ReadonlyMap<string, JourneyRule>;
-  /** By activation. */
-  readonly payloads: ReadonlyMap<string, Template>;
+  /** By name: where they go and what they say. */
+  readonly activations: ReadonlyMap<string, { readonly to: readonly string[]; readonly payload: Template }>;
 }
 
 export interface Happening {
@@ -312,8 +312,8 @@ class Run {
   }
 
   #activate(activation: string, state: JourneyState, rule: JourneyRule): number {
-    const payload = this.#rules.payloads.get(activation);
-    if (!payload) {
+    const sent = this.#rules.activations.get(activation);
+    if (!sent) {
       const reason = `there is no activation ${activation} any more`;
       this.#facts.push({ kind: 'condition_failed', where: `journeys.${rule.name}.steps`, reason });
       return 0;
@@ -324,7 +324,8 @@ class Run {
       name: activation,
       segment: this.#rules.segment,
       profileId: this.#profileId,
-      payload: payload.render(this.#now()) as Record<string, unknown>,
+      payload: sent.payload.render(this.#now()) as Record<string, unknown>,
+      ...(sent.to.length > 0 && { to: sent.to }),
       cause: { journey: rule.name, step: state.stepId, messageId: id },
       at: new Date(nowMs).toISOString(),
       configVersion: this.#rules.configVersion,

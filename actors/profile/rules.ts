@@ -28,6 +28,8 @@ export interface TriggerRule {
   /** Attributes that the condition depends on. */
   readonly attributes: ReadonlySet<string>;
   readonly payload: Template;
+  /** Destinations of the activation. */
+  readonly to: readonly string[];
 }
 
 export interface KeyEventRule {
@@ -85,13 +87,15 @@ export function compileRules(
   runs: CurrentRuns = {},
   formerJourneys: readonly JourneyConfig[] = [],
 ): Rules {
-  const payloads = new Map(config.activations.map(({ name, payload }) => [name, templateOf(payload)]));
+  const activations = new Map(
+    config.activations.map(({ name, to, payload }) => [name, { to, payload: templateOf(payload) }]),
+  );
   const steps = stepsOf(config);
   const triggers = config.triggers.map((trigger): TriggerRule => {
-    const payload = payloads.get(trigger.activate);
-    invariant(payload, `trigger ${trigger.name} activates ${trigger.activate}, which is not declared`);
+    const activation = activations.get(trigger.activate);
+    invariant(activation, `trigger ${trigger.name} activates ${trigger.activate}, which is not declared`);
     const when = trigger.when === null ? undefined : expressionOf(trigger.when);
-    return { config: trigger, when, attributes: attributesIn(trigger.when, config), payload };
+    return { config: trigger, when, attributes: attributesIn(trigger.when, config), ...activation };
   });
   return {
     config,
@@ -107,7 +111,7 @@ export function compileRules(
     onLeft: groupBy(triggers, ({ config: { on } }) => ('left' in on ? on.left : null)),
     audiencesMark: config.triggers.some(({ on, once }) => once && !('event' in on)),
     triggerNames: namesIn(triggerSources(config)),
-    ...journeyRules(config, configVersion, formerJourneys, payloads),
+    ...journeyRules(config, configVersion, formerJourneys, activations),
     ...audienceRules(config),
   };
 }
@@ -116,7 +120,7 @@ function journeyRules(
   config: SegmentConfig,
   configVersion: number,
   former: readonly JourneyConfig[],
-  payloads: ReadonlyMap<string, Template>,
+  activations: JourneyRules['activations'],
 ): Pick<Rules, 'journeys' | 'journeyNames'> {
   const journeys = config.journeys.map(compileJourney);
   // What an older config says may name what this one has not: then it does not hold.
@@ -126,7 +130,7 @@ function journeyRules(
   const sources = [...all.flatMap((rule) => journeySources(rule.config)), ...sent];
   const { segment } = config;
   return {
-    journeys: { segment, configVersion, journeys, byDef, payloads },
+    journeys: { segment, configVersion, journeys, byDef, activations },
     journeyNames: namesIn(sources),
   };
 }

@@ -112,6 +112,7 @@ function activationOf(
     profileId: profile.id,
     keys: keysNewest(profile),
     payload: rule.payload.render(context) as Record<string, unknown>,
+    ...(rule.to.length > 0 && { to: rule.to }),
     cause: { trigger, ...because, messageId: cause.id },
     at: new Date(cause.nowMs).toISOString(),
     configVersion: rules.configVersion,

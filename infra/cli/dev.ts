@@ -6,7 +6,7 @@ import { packagePath } from '../package-root.ts';
 import type { RunningDev } from '../wire.ts';
 import { lastDevHandle, writeDevHandle } from './dev-handle.ts';
 import { CommandFailure, EXIT } from './exit.ts';
-import { withArchiveFlags, withExample, withJson, withRoleFlags } from './flags.ts';
+import { withArchiveFlags, withDeliveryFlags, withExample, withJson, withRoleFlags } from './flags.ts';
 import type { Io } from './io.ts';
 
 export const DEMO_CONFIG = packagePath('infra/demo/shop.yaml');
@@ -15,7 +15,7 @@ export function addDev(program: Command, io: Io): void {
   const command = program
     .command('dev')
     .description('run everything in one process, with an embedded nats-server and the demo config');
-  withJson(withArchiveFlags(withRoleFlags(command)));
+  withJson(withDeliveryFlags(withArchiveFlags(withRoleFlags(command))));
   withExample(command, 'stitchwork dev', 'stitchwork dev --config shop.yaml --port 0 --data-dir /tmp/shop');
   command.action(async (flags: RoleFlags & { json?: boolean }) => {
     const given = parseRoleSettings({ logLevel: io.env.STITCHWORK_LOG_LEVEL ?? 'warn', ...flags }, io.env);
@@ -31,6 +31,8 @@ export function addDev(program: Command, io: Io): void {
       configFiles: given.configFiles.length > 0 ? given.configFiles : [DEMO_CONFIG],
       adminKeys: keysOr(given.adminKeys, known?.adminKey),
       writeKeys: keysOr(given.writeKeys, known?.writeKey),
+      // What is tried out mostly delivers to this machine.
+      allowNetworks: given.allowNetworks.length > 0 ? given.allowNetworks : LOOPBACK,
     };
     const [{ runRoleCommand }, { runDev }] = await Promise.all([
       import('./run-role.ts'),
@@ -51,6 +53,7 @@ export function addDev(program: Command, io: Io): void {
   });
 }
 
+const LOOPBACK = ['127.0.0.0/8', '::1'];
 const ANSWER_DEADLINE_MS = 1000;
 
 async function answers(url: string): Promise<boolean> {

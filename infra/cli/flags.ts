@@ -53,6 +53,16 @@ export function withArchiveFlags(command: Command): Command {
     .option('--export-keep <number>', 'so many exports stay (env STITCHWORK_EXPORT_KEEP; default 7)');
 }
 
+/** Flags of a role that delivers activations. */
+export function withDeliveryFlags(command: Command): Command {
+  return command.addOption(
+    new Option(
+      '--allow-network <network>',
+      'network outside of the public internet that destinations may be in, such as 10.1.0.0/16 (repeatable; env STITCHWORK_ALLOW_NETWORK)',
+    ).argParser(collect),
+  );
+}
+
 /** A role that may take its segments from the config store instead of files. */
 export function withSegmentFlags(command: Command): Command {
   return command.addOption(

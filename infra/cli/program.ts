@@ -2,6 +2,7 @@
 // some commands need (the server's parts, the config compiler) they load when they run, so that the others start fast.
 import { Command } from 'commander';
 import { packageVersion } from '../package-root.ts';
+import { addActivator } from './activator.ts';
 import { addApply } from './apply.ts';
 import { addAudiences } from './audiences.ts';
 import { addAudit } from './audit.ts';
@@ -67,6 +68,7 @@ export function buildProgram(io: Io): Command {
     addCluster,
     addGateway,
     addWorker,
+    addActivator,
     addBatch,
     addStatus,
     addDoctor,

@@ -24,6 +24,7 @@ export function segmentNames(segment: string) {
     activationsStream: `ACTIVATIONS_${segment}`,
     auditStream: `AUDIT_${segment}`,
     deadStream: `DEAD_${segment}`,
+    deliveriesStream: `DELIVERIES_${segment}`,
     profilesBucket: bucket,
     profilesStream: bucketStream(bucket),
     snapshotsBucket: `snapshots_${segment}`,
@@ -44,6 +45,14 @@ export function segmentNames(segment: string) {
     auditFilter: `audit.${segment}.>`,
     deadSubject: (shard: number) => `dead.${segment}.${shard}`,
     deadFilter: `dead.${segment}.>`,
+    deliveriesFilter: `deliveries.${segment}.>`,
+    /** Attempts to deliver an activation. */
+    attemptSubject: (activation: string) => `deliveries.${segment}.attempt.${activation}`,
+    attemptsFilter: `deliveries.${segment}.attempt.*`,
+    /** What was tried of a delivery that is not over. */
+    pastSubject: (destination: string, key: string) => `deliveries.${segment}.past.${destination}.${key}`,
+    /** The consumer of activations of a destination. */
+    deliveryConsumer: (destination: string) => `to-${destination}`,
     /** Where the server's copies of the outbox go: the second token of the record key, then nothing unique. */
     copyDestinations: {
       activation: `activations.${segment}.{{wildcard(1)}}`,
@@ -88,6 +97,7 @@ export const recordKeys = {
   activation: (name: string, id: string) => `o.activation.${name}.${id}`,
   audit: (kind: string, id: string) => `o.audit.${kind}.${id}`,
   dead: (shard: number, sequence: number) => `o.dead.${shard}.${sequence}`,
+  deadActivation: (destination: string, id: string) => `o.dead.${destination}.${id}`,
   alarm: (profileId: string, timer: string) => `t.${profileId}.${timer}`,
   /** Where an alarm clock fires: unique per arming, since two firings on one subject would overwrite each other. */
   fired: (shard: number, profileId: string, timer: string, generation: number) =>

@@ -47,6 +47,10 @@ export interface Activation {
   readonly profileId: string;
   readonly keys: Readonly<Record<string, string>>;
   readonly payload: Readonly<Record<string, unknown>>;
+  /** Destinations that it is delivered to, as the config said when it was decided. */
+  readonly to?: readonly string[];
+  /** Sent again by hand, to `to` alone: which time this is. Its id stays. */
+  readonly redriven?: number;
   readonly cause: {
     readonly trigger?: string;
     readonly event?: string;

@@ -174,10 +174,11 @@ export class PullSession {
  * `$JS.ACK.<stream>.<consumer>.<delivered>.<stream seq>.<consumer seq>.<time ns>.<pending>`; with a domain and account
  * hash, two more tokens stand after `$JS.ACK` and one at the end (NATS ADR-15).
  */
-function parseAckSubject(reply: string) {
+export function parseAckSubject(reply: string) {
   const tokens = reply.split('.');
   const at = tokens.length >= 11 ? 4 : 2;
   return {
+    delivered: Number(tokens[at + 2]),
     streamSequence: Number(tokens[at + 3]),
     consumerSequence: Number(tokens[at + 4]),
     timeMs: Math.floor(Number(tokens[at + 5]!.slice(0, -3)) / 1000),

@@ -18,6 +18,8 @@ export interface TopologyOptions {
   /** Size limit of the event log; at the limit the gateway answers 503. */
   readonly eventsBytesMax?: number;
   readonly activationsAgeMs?: number;
+  /** Most attempts that are kept; beyond it the oldest go. */
+  readonly deliveriesMax?: number;
   readonly auditAgeMs?: number;
   readonly deadAgeMs?: number;
   /** How long a member's heartbeat counts. */
@@ -85,12 +87,30 @@ export function describeTopology(names: SegmentNames, options: TopologyOptions):
       },
     },
     copy(names.activationsStream, 'activations', 'activation', options.activationsAgeMs ?? 30 * DAY_MS),
+    deliveriesSpec(names, replicas, options),
     copy(names.auditStream, 'audit', 'audit', options.auditAgeMs ?? 30 * DAY_MS),
     copy(names.deadStream, 'dead letters', 'dead', options.deadAgeMs ?? 90 * DAY_MS),
     kvSpec(names.snapshotsBucket, replicas, { allow_atomic: true }),
     kvSpec(CONFIG_BUCKET, replicas, { allow_atomic: true }),
     kvSpec(MEMBERS_BUCKET, replicas, { storage: 'memory', max_age: (options.membersTtlMs ?? 3000) * NS }),
   ];
+}
+
+/** Attempts to deliver, and by destination and activation what was tried so far: replaced, and gone after its time. */
+function deliveriesSpec(names: SegmentNames, replicas: number, options: TopologyOptions): StreamSpec {
+  return {
+    name: names.deliveriesStream,
+    config: {
+      ...base(replicas),
+      subjects: [names.deliveriesFilter],
+      allow_rollup_hdrs: true,
+      allow_msg_ttl: true,
+      deny_delete: false,
+      max_age: (options.activationsAgeMs ?? 30 * DAY_MS) * NS,
+      // By number: a limit in bytes is storage that the server sets aside.
+      max_msgs: options.deliveriesMax ?? 5_000_000,
+    },
+  };
 }
 
 /** A target of copies takes no message TTL and no rollup: either would remove what was copied. */

@@ -3,6 +3,7 @@ import { didYouMean } from '../../kernel/edit-distance.ts';
 import { compileExpression, namedFields, namesRoot } from '../expression.ts';
 import { compileTemplate, expressionsOf } from '../template.ts';
 import { checkAttributes } from './check-attributes.ts';
+import { checkDestinations } from './check-destinations.ts';
 import { checkJourneys } from './check-journeys.ts';
 import { checkLimits } from './check-limits.ts';
 import { checkStitching } from './check-stitching.ts';
@@ -39,9 +40,13 @@ export function checkMeaning(
   const destinations = namesOf(raw.destinations);
   raw.activations?.forEach((activation, i) => {
     if (activation.payload) check.template(activation.payload, ['activations', i, 'payload']);
-    if (activation.to !== undefined && raw.destinations) {
-      check.reference(activation.to, destinations, 'destination', ['activations', i, 'to']);
-    }
+    const { to } = activation;
+    if (raw.destinations === undefined) return;
+    if (typeof to === 'string') check.reference(to, destinations, 'destination', ['activations', i, 'to']);
+    else
+      to?.forEach(
+        (each, j) => void check.reference(each, destinations, 'destination', ['activations', i, 'to', j]),
+      );
   });
   const activations = namesOf(raw.activations);
   const audiences = namesOf(raw.audiences);
@@ -55,9 +60,17 @@ export function checkMeaning(
     check.reference(activate, activations, 'activation', ['triggers', i, 'activate']);
   });
   checkJourneys(raw, check);
+  checkDestinations(raw.destinations ?? [], (name) => knownTo(name, raw), check);
   checkTables(raw.batch?.tables ?? [], namesOf(keys), check);
   checkCatalogs(raw.catalogs ?? [], raw.batch?.tables ?? [], check);
   return [...checkStitching(raw.stitching, source, isPartial), ...check.problems];
+}
+
+/** What the templates of a destination may name: keys, and fields of the payloads that go there. */
+function knownTo(destination: string, { stitching, activations = [] }: RawSegment) {
+  const sent = activations.filter(({ to }) => [to ?? []].flat().includes(destination));
+  const payload = sent.flatMap((activation) => Object.keys(activation.payload ?? {}));
+  return { keys: namesOf(stitching.keys), payload: sent.length > 0 ? payload : undefined };
 }
 
 function namesOf(items: readonly { readonly name: string }[] | undefined): readonly string[] {

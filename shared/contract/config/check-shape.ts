@@ -4,6 +4,7 @@ import { parseDurationMs } from '../../kernel/duration.ts';
 import { didYouMean } from '../../kernel/edit-distance.ts';
 import { isPhoneRegion } from '../phone.ts';
 import { ATTRIBUTE_SCHEMAS } from './attribute-schemas.ts';
+import { DESTINATION_SCHEMAS, RATE_PATTERN, SECRET_PATTERN } from './destination-schemas.ts';
 import type { ConfigProblem } from './problem.ts';
 import { REGION_PATTERN, SegmentFile } from './schema.ts';
 import type { Path, SourceMap } from './source-map.ts';
@@ -26,9 +27,14 @@ const ajv = new Ajv({
   },
 });
 const validateFile = ajv.compile(SegmentFile);
-const validateAttribute = Object.fromEntries(
-  Object.entries(ATTRIBUTE_SCHEMAS).map(([type, schema]) => [type, ajv.compile(schema)]),
-);
+/** Sections whose items have a form by their type. */
+const TYPED_SECTIONS = Object.entries({
+  attributes: ATTRIBUTE_SCHEMAS,
+  destinations: DESTINATION_SCHEMAS,
+}).map(([section, schemas]) => ({
+  section,
+  validators: new Map(Object.entries(schemas).map(([type, schema]) => [type, ajv.compile(schema)])),
+}));
 
 /** Empty when the document has the form of a segment config. */
 export function checkShape(source: SourceMap): readonly ConfigProblem[] {
@@ -36,18 +42,20 @@ export function checkShape(source: SourceMap): readonly ConfigProblem[] {
   if (!validateFile(source.value)) {
     for (const error of validateFile.errors ?? []) problems.push(...describe(source, [], error));
   }
-  for (const [index, attribute] of attributesOf(source.value).entries()) {
-    const validate = validateAttribute[String(attribute?.type)];
-    if (!validate || validate(attribute)) continue;
-    for (const error of validate.errors ?? [])
-      problems.push(...describe(source, ['attributes', index], error));
+  for (const { section, validators } of TYPED_SECTIONS) {
+    for (const [index, item] of itemsOf(source.value, section).entries()) {
+      const validate = validators.get(String(item?.type));
+      if (!validate || validate(item)) continue;
+      for (const error of validate.errors ?? []) problems.push(...describe(source, [section, index], error));
+    }
   }
   return withoutRepeats(problems);
 }
 
-function attributesOf(value: unknown): readonly ({ type?: unknown } | null)[] {
-  if (typeof value !== 'object' || value === null || !('attributes' in value)) return [];
-  return Array.isArray(value.attributes) ? value.attributes : [];
+function itemsOf(value: unknown, section: string): readonly ({ type?: unknown } | null)[] {
+  if (typeof value !== 'object' || value === null) return [];
+  const items = (value as Readonly<Record<string, unknown>>)[section];
+  return Array.isArray(items) ? items : [];
 }
 
 function describe(source: SourceMap, base: Path, error: ErrorObject): readonly ConfigProblem[] {
@@ -76,6 +84,9 @@ function describe(source: SourceMap, base: Path, error: ErrorObject): readonly C
     case 'pattern':
       return [patternProblem(source, path, error)];
     case 'type': {
+      // One text or a list of them: what is wrong with the text is told.
+      if (error.params.type === 'array' && typeof error.data === 'string' && /anyOf/.test(error.schemaPath))
+        return [];
       const suggestion = quoted(error);
       const message = suggestion === undefined ? (error.message ?? 'is wrong') : 'must be text: quote it';
       return [source.problem(path, 'SHAPE', message, { suggestion })];
@@ -132,6 +143,9 @@ function patternMeaning(pattern: string): string {
   if (pattern.includes('a-z0-9-')) return 'is not a segment name: 1 to 32 of a-z, 0-9 and -';
   if (pattern.startsWith('^[a-z]')) return 'is not a name: a-z first, then up to 63 of a-z, 0-9 and _';
   if (pattern === REGION_PATTERN) return 'is not a region: two capital letters such as DE or GB';
+  if (pattern === RATE_PATTERN) return 'is not a rate such as 100/s, 50/m or 1000/h';
+  if (pattern === SECRET_PATTERN)
+    return `is no name of a secret: write \${CRM_SECRET} and set CRM_SECRET where the activator runs; configs are stored and shown`;
   if (pattern.includes('/')) return 'is not a cap such as 1/24h';
   return 'is not a span of time such as 22:00-08:00';
 }

@@ -43,6 +43,11 @@ const EFFECTS: Readonly<Record<string, Readonly<Record<Kind, string>>>> = {
     removed: 'who is inside leaves with the next event or timer of the profile, with the reason config',
     changed: 'who is inside finishes by the definition by which it came in; others come in by the new one',
   },
+  destinations: {
+    added: 'takes deliveries of activations that are decided from now on',
+    removed: 'nothing is delivered there any more; what waits is delivered if it comes back in time',
+    changed: 'holds for every delivery from now on, also of what waits already',
+  },
   triggers: {
     added: 'looked at from the next event on; with `once` it fires once for each profile from now on',
     removed: 'no longer fires; with `once`, a profile remembers that it has fired, also if it comes back',

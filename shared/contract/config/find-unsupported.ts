@@ -3,7 +3,7 @@ import type { ConfigProblem } from './problem.ts';
 import type { RawSegment } from './schema.ts';
 import type { Path, SourceMap } from './source-map.ts';
 
-const SECTIONS = ['destinations', 'personalization'] as const;
+const SECTIONS = ['personalization'] as const;
 const ACTIVATION_FIELDS = ['frequency_cap', 'quiet_hours'] as const;
 
 export function findUnsupported(raw: RawSegment, source: SourceMap): readonly ConfigProblem[] {

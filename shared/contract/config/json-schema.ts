@@ -2,6 +2,7 @@
 // against, with what each field means, the types of attributes told apart, and formats of our own as patterns. It is about
 // form; whether names resolve and expressions compile `validate` tells.
 import { ATTRIBUTE_SCHEMAS } from './attribute-schemas.ts';
+import { DESTINATION_SCHEMAS } from './destination-schemas.ts';
 import { FIELD_DESCRIPTIONS } from './field-descriptions.ts';
 import { JourneySteps } from './journey-schemas.ts';
 import { SegmentFile } from './schema.ts';
@@ -21,6 +22,9 @@ export function segmentJsonSchema(): Schema {
   const attributes = Object.entries(ATTRIBUTE_SCHEMAS).map(([type, schema]) =>
     render(plain(schema), ['attributes', type]),
   );
+  const destinations = Object.entries(DESTINATION_SCHEMAS).map(([type, schema]) =>
+    render(plain(schema), ['destinations', type]),
+  );
   const file = render(plain(SegmentFile), []);
   const properties = file.properties as Readonly<Record<string, Schema>>;
   return {
@@ -28,17 +32,21 @@ export function segmentJsonSchema(): Schema {
     title: 'Stitchwork segment config',
     description: 'One parent segment: its keys, events, attributes, audiences and triggers.',
     ...file,
-    properties: { ...properties, attributes: { ...properties.attributes, items: { oneOf: attributes } } },
     $defs: { journeySteps: render(plain(JourneySteps), ['journeys', 'steps']) },
+    properties: {
+      ...properties,
+      attributes: { ...properties.attributes, items: { oneOf: attributes } },
+      destinations: { ...properties.destinations, items: { oneOf: destinations } },
+    },
   };
 }
 
-/** What is said of the field at a path, its type of attribute left out where nothing is said of that one. */
+/** What is said of the field at a path, its type left out where nothing is said of that one. */
 export function descriptionOf(path: readonly string[]): string | undefined {
   const [section, , ...rest] = path;
   const exact = FIELD_DESCRIPTIONS[path.join('.')];
-  if (exact !== undefined || section !== 'attributes') return exact;
-  return FIELD_DESCRIPTIONS[['attributes', ...rest].join('.')];
+  if (exact !== undefined || (section !== 'attributes' && section !== 'destinations')) return exact;
+  return FIELD_DESCRIPTIONS[[section, ...rest].join('.')];
 }
 
 /** As it is written to JSON: without what the library keeps beside it. */

@@ -7,10 +7,11 @@ import { findUnsupported } from './find-unsupported.ts';
 import { kindOf, limitOf } from './key-limit.ts';
 import type { ConfigProblem } from './problem.ts';
 import { readAttribute } from './read-attribute.ts';
+import { readDestination } from './read-destination.ts';
 import { readJourney } from './read-journey.ts';
 import { readCatalog, readTable } from './read-table.ts';
-import type { RawKey, RawSegment } from './schema.ts';
-import type { KeyConfig, SegmentConfig, StitchingConfig } from './segment-config.ts';
+import type { RawActivation, RawKey, RawSegment } from './schema.ts';
+import type { ActivationConfig, KeyConfig, SegmentConfig, StitchingConfig } from './segment-config.ts';
 import { soundParts } from './sound-parts.ts';
 import { mapSource, type SourceMap } from './source-map.ts';
 
@@ -43,12 +44,13 @@ export function parseSegmentConfig(yaml: string): ParsedConfig {
     batchTables: (raw.batch?.tables ?? []).map(readTable),
     catalogs: (raw.catalogs ?? []).map(readCatalog),
     audiences: raw.audiences ?? [],
-    activations: (raw.activations ?? []).map(({ name, payload }) => ({ name, payload: payload ?? {} })),
+    activations: (raw.activations ?? []).map((activation) => activationOf(activation, raw)),
     triggers: (raw.triggers ?? []).map(({ name, on, when, once, activate }) => {
       const cause = typeof on === 'string' ? { event: on } : on;
       return { name, on: cause, when: when ?? null, once: once ?? false, activate };
     }),
     journeys: (raw.journeys ?? []).map(readJourney),
+    destinations: (raw.destinations ?? []).map(readDestination),
     unsupported: findUnsupported(raw, source),
   };
   return { kind: 'ok', config, digest: sha256Hex(canonicalJson(config)) };
@@ -97,6 +99,15 @@ function stitchingOf({ stitching }: RawSegment): StitchingConfig {
       redirectsMs: retentionMs(retention.redirects),
     },
   };
+}
+
+function activationOf(
+  { name, to, payload }: RawActivation,
+  { destinations = [] }: RawSegment,
+): ActivationConfig {
+  // A destination that is not declared is none: what it was once meant for is not sent later.
+  const declared = (destination: string) => destinations.some((known) => known.name === destination);
+  return { name, to: [to ?? []].flat().filter(declared), payload: payload ?? {} };
 }
 
 function retentionMs(text: string): number | null {

@@ -4,6 +4,7 @@
 import { Type } from 'typebox';
 import { EVENT_LIMITS } from '../event.ts';
 import { ATTRIBUTE_TYPES, type RawAttribute } from './attribute-schemas.ts';
+import { AnyDestination, type RawDestination } from './destination-schemas.ts';
 import { Journey, JourneySteps, type RawJourney } from './journey-schemas.ts';
 import { LIMITS_MAX, type LimitName } from './limits.ts';
 import { Name, oneOf, Payload, strict, Text } from './schema-parts.ts';
@@ -77,7 +78,7 @@ const EventRule = Type.Object({ name: Name, when: Text }, strict);
 const Activation = Type.Object(
   {
     name: Name,
-    to: Type.Optional(Name),
+    to: Type.Optional(Type.Union([Name, Type.Array(Name, { minItems: 1, maxItems: 20, uniqueItems: true })])),
     payload: Type.Optional(Payload),
     frequency_cap: Type.Optional(Type.String({ pattern: '^\\d+/\\d+(s|m|h|d|w)$' })),
     quiet_hours: Type.Optional(Type.String({ pattern: '^\\d\\d:\\d\\d-\\d\\d:\\d\\d$' })),
@@ -109,7 +110,6 @@ const Batch = Type.Object(
   },
   strict,
 );
-const Destination = Type.Object({ name: Name, type: Type.String() }, { additionalProperties: true });
 const Service = Type.Object({ service: Name }, { additionalProperties: true });
 
 const Limits = Type.Object(
@@ -141,7 +141,7 @@ export const SegmentFile = Type.Object(
     activations: Type.Optional(Type.Array(Activation, { maxItems: LIMITS_MAX.activations })),
     triggers: Type.Optional(Type.Array(Trigger, { maxItems: LIMITS_MAX.triggers })),
     journeys: Type.Optional(Type.Array(Journey)),
-    destinations: Type.Optional(Type.Array(Destination)),
+    destinations: Type.Optional(Type.Array(AnyDestination, { maxItems: 100 })),
     personalization: Type.Optional(Type.Array(Service)),
   },
   { ...strict, $defs: { journeySteps: JourneySteps } },
@@ -184,7 +184,7 @@ export interface RawSegment {
   readonly activations?: readonly RawActivation[];
   readonly triggers?: readonly RawTrigger[];
   readonly journeys?: readonly RawJourney[];
-  readonly destinations?: readonly { readonly name: string }[];
+  readonly destinations?: readonly RawDestination[];
   readonly personalization?: readonly { readonly service: string }[];
 }
 
@@ -209,7 +209,7 @@ export interface RawKey {
 
 export interface RawActivation {
   readonly name: string;
-  readonly to?: string;
+  readonly to?: string | readonly string[];
   readonly payload?: Readonly<Record<string, unknown>>;
   readonly [other: string]: unknown;
 }

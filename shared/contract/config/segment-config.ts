@@ -1,4 +1,5 @@
 // A parent segment's config as the engine uses it: defaults filled in, durations in ms, keys strongest first.
+import type { DestinationConfig } from './destination-config.ts';
 import type { ConfigProblem } from './problem.ts';
 
 export const KEY_KINDS = ['person', 'contact', 'device'] as const;
@@ -248,6 +249,8 @@ export interface AudienceConfig {
 
 export interface ActivationConfig {
   readonly name: string;
+  /** Destinations that it is delivered to; none: it is there for subscribers. */
+  readonly to: readonly string[];
   /** Values are constants, or text with `{{ CEL }}` in it. */
   readonly payload: Readonly<Record<string, unknown>>;
 }
@@ -341,6 +344,7 @@ export interface SegmentConfig {
   readonly activations: readonly ActivationConfig[];
   readonly triggers: readonly TriggerConfig[];
   readonly journeys: readonly JourneyConfig[];
+  readonly destinations: readonly DestinationConfig[];
   /** What the file asks for and this version does not do yet: a role refuses to run with any. */
   readonly unsupported: readonly ConfigProblem[];
 }

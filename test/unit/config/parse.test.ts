@@ -38,7 +38,7 @@ describe('the example of the contract', () => {
     const problems = problemsOf(CONTRACT);
     const told = problems.map(({ path, code }) => `${code} ${path}`);
     expect(told.sort()).toEqual(
-      ['activations[0].frequency_cap', 'activations[0].quiet_hours', 'destinations', 'personalization']
+      ['activations[0].frequency_cap', 'activations[0].quiet_hours', 'personalization']
         .map((path) => `NOT_YET_SUPPORTED ${path}`)
         .sort(),
     );
@@ -133,7 +133,7 @@ describe('defaults', () => {
     expect(config.triggers).toEqual([
       { name: 't', on: { event: 'e' }, when: null, once: false, activate: 'a' },
     ]);
-    expect(config.activations).toEqual([{ name: 'a', payload: {} }]);
+    expect(config.activations).toEqual([{ name: 'a', to: [], payload: {} }]);
   });
 });
 
@@ -195,7 +195,7 @@ describe('a wrong file', () => {
     ],
     [
       'an unknown destination',
-      'activations: [{ name: a, to: crm }]\ndestinations: [{ name: crm1, type: webhook }]\n',
+      'activations: [{ name: a, to: crm }]\ndestinations: [{ name: crm1, type: log }]\n',
       { code: 'REFERENCE', line: 4, path: 'activations[0].to', suggestion: 'crm1' },
     ],
     [

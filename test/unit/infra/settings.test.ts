@@ -16,6 +16,7 @@ function problemOf(run: () => unknown): string {
 describe('settings of a role', () => {
   it('has a default for everything', () => {
     expect(parseRoleSettings({}, {})).toEqual({
+      allowNetworks: [],
       configFiles: [],
       segments: [],
       natsUrl: undefined,
