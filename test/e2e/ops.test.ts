@@ -128,8 +128,8 @@ describe('metrics', () => {
     expect(sum('stitchwork_identity_facts_total{segment="shop",kind="key_attached"')).toBe(22);
     expect(sum('stitchwork_gateway_appends_in_flight')).toBe(0);
     expect(sum('stitchwork_gateway_append_waiting_bytes')).toBe(0);
-    // Gateway, worker and archiver of the dev process, and the second worker.
-    expect(sum('stitchwork_nats_connected')).toBe(4);
+    // Gateway, worker, batch and activator of the dev process, and the second worker.
+    expect(sum('stitchwork_nats_connected')).toBe(5);
     expect(sum('process_cpu_seconds_total')).toBeGreaterThan(0);
   });
 
@@ -218,6 +218,7 @@ describe('the dashboard', () => {
       'Processes',
       'Archive',
       'Batch jobs and changed rows',
+      'Deliveries',
     ]);
     expect(new Set(dashboard.panels.map(({ id }) => id)).size).toBe(dashboard.panels.length);
   });
