@@ -38,6 +38,13 @@ audiences:
 activations:
   - { name: come_back }
   - { name: thanks, payload: { item: '{{ event.properties.item }}' } }
+  - { name: nudged }
+journeys:
+  - name: nudge
+    enter: { on: viewed }
+    reentry: always
+    goal: { on: bought }
+    steps: [{ wait: 2s }, { activate: nudged }]
 triggers:
   - { name: went, on: { left: active }, activate: come_back }
   - { name: bought_something, on: bought, activate: thanks }
@@ -135,6 +142,7 @@ function judgeProfiles({ store, copies, history }: Outcome): readonly string[] {
   const told = activations.filter(({ name }) => name === 'thanks').map(({ cause }) => cause.messageId);
   const wentAway = activations.filter(({ name }) => name === 'come_back').length;
   wrong.push(...judgeTold(copies, wentAway));
+  wrong.push(...judgeJourney(store, copies, activations));
   if (told.sort().join() !== bought.sort().join())
     wrong.push(`activations for [${told}], bought [${bought}]`);
   return wrong;
@@ -160,6 +168,36 @@ function judgeTold(copies: Outcome['copies'], wentAway: number): readonly string
       ? []
       : [`${came} times somebody became active, ${went.length} times not any more`]),
     ...(byThemselves === wentAway ? [] : [`${byThemselves} went away, ${wentAway} activations tell it`]),
+  ];
+}
+
+/** When all clocks have rung nobody is inside: whoever came in left, once, and whoever came to the end was told, once. */
+function judgeJourney(
+  store: SimStore,
+  copies: Outcome['copies'],
+  activations: readonly Activation[],
+): readonly string[] {
+  const facts = copies.copied.audit.flatMap(
+    ({ value }) => (JSON.parse(Buffer.from(value!).toString()) as AuditEntry).facts,
+  );
+  const came = facts.filter(({ kind }) => kind === 'journey_entered').length;
+  const left = facts.filter(({ kind }) => kind === 'journey_left');
+  const through = left.filter(({ reason }) => reason === 'end').length;
+  const nudges = activations.filter(({ name }) => name === 'nudged');
+  const inside = store
+    .keys('a.')
+    .flatMap((key) => Object.values((read(store, key) as unknown as Members).journeys ?? {}))
+    .flatMap((steps) => Object.values(steps));
+  const sum = inside.reduce((total, count) => total + count, 0);
+  const strange = left.filter(({ reason }) => !['end', 'goal', 'merged'].includes(String(reason)));
+  return [
+    ...(came === left.length
+      ? []
+      : [`${came} times somebody came into the journey, ${left.length} times out`]),
+    ...(through === nudges.length ? [] : [`${through} came to its end, ${nudges.length} were told`]),
+    ...(new Set(nudges.map(({ id }) => id)).size === nudges.length ? [] : ['a nudge was sent twice']),
+    ...(sum === 0 ? [] : [`${sum} are counted inside`]),
+    ...strange.map(({ reason }) => `somebody left with the reason ${reason}`),
   ];
 }
 
