@@ -34,6 +34,9 @@ export interface GatewaySegment {
   readonly membership: Pick<Membership, 'members' | 'probe'>;
   readonly copies: Pick<OutboxCopies, 'states'>;
   readonly audit: AuditLog;
+  /** Activations as they were decided, and attempts to deliver them. */
+  readonly decisions: AuditLog;
+  readonly deliveries: AuditLog;
   /** Runs of snapshot tables that are in force; their rows are read through the store. */
   readonly runs: () => CurrentRuns;
   readonly replyBoxes: ReplyBoxes;

@@ -14,6 +14,7 @@ import { installLifecycle } from './http/lifecycle.ts';
 import { collectRoutes } from './http/method-guards.ts';
 import { createMetrics, type GatewayMetrics } from './metrics.ts';
 import { OPENAPI } from './openapi.ts';
+import { addActivationRoutes } from './routes/activations.ts';
 import { addAudienceRoutes } from './routes/audiences.ts';
 import { addAuditRoutes } from './routes/audit.ts';
 import { addCatalogRoutes } from './routes/catalogs.ts';
@@ -64,6 +65,7 @@ export async function createGateway(
   addCatalogRoutes(app, context);
   addJourneyRoutes(app, context);
   addAuditRoutes(app, context);
+  addActivationRoutes(app, context);
   addConfigRoutes(app, context);
   addConfigDiffRoutes(app, context);
   addStatusRoutes(app, context);

@@ -13,7 +13,7 @@ import { createGateway } from '../gateway/server.ts';
 import { systemClock } from '../shared/kernel/clock.ts';
 import { StitchworkError } from '../shared/kernel/errors.ts';
 import { systemRandom } from '../shared/kernel/random.ts';
-import { createAuditLog } from '../shared/nats/audit-log.ts';
+import { createAuditLog, createLogBack } from '../shared/nats/audit-log.ts';
 import type { NatsDoor } from '../shared/nats/connect.ts';
 import { createEventLogAppender } from '../shared/nats/event-log-appender.ts';
 import { createEventLogReader } from '../shared/nats/event-log-reader.ts';
@@ -216,6 +216,8 @@ function gatewaySegment(door: NatsDoor, segment: DeployedSegment, history: Event
     membership: createMembership(door, names, {}),
     copies: createOutboxCopies(door, names),
     audit: createAuditLog(door, names),
+    decisions: createLogBack(door, { stream: names.activationsStream, filter: names.activationsFilter }),
+    deliveries: createLogBack(door, { stream: names.deliveriesStream, filter: names.attemptsFilter }),
     names,
     shards,
   };

@@ -77,14 +77,15 @@ export function parseAuditQuery(sent: AuditParameters, config: SegmentConfig, no
   });
 }
 
-class Unsound extends Error {}
+/** A parameter that is not sound; its message says what was meant. */
+export class Unsound extends Error {}
 
-function readId(text: string): string {
+export function readId(text: string): string {
   if (ID.test(text)) return text;
   throw new Unsound(`${shown(text)} is no profile id; to ask by a stitching key give key=name:value`);
 }
 
-function readMessageId(text: string): string {
+export function readMessageId(text: string): string {
   if (text !== '') return text;
   throw new Unsound('is empty; give the messageId of an event');
 }
@@ -130,7 +131,7 @@ function formsOfKey(text: string, config: SegmentConfig): readonly NamedKey[] {
   }
 }
 
-function readWords(text: string, known: readonly string[], what: string): readonly string[] {
+export function readWords(text: string, known: readonly string[], what: string): readonly string[] {
   const words = text
     .split(',')
     .map((word) => word.trim())
@@ -146,7 +147,7 @@ function readWords(text: string, known: readonly string[], what: string): readon
   return [...new Set(words)];
 }
 
-function readTime(text: string, nowMs: number): number {
+export function readTime(text: string, nowMs: number): number {
   const agoMs = parseDurationMs(text);
   const ms = agoMs === undefined ? isoMs(text) : Math.max(0, nowMs - agoMs);
   if (ms !== undefined && Number.isFinite(ms) && ms >= 0) return ms;
@@ -155,7 +156,7 @@ function readTime(text: string, nowMs: number): number {
   );
 }
 
-function readLimit(text: string): number {
+export function readLimit(text: string): number {
   const limit = /^\d{1,9}$/.test(text) ? Number(text) : 0;
   if (limit >= 1 && limit <= AUDIT_LIMIT.max) return limit;
   throw new Unsound(`${shown(text)} is no whole number from 1 to ${AUDIT_LIMIT.max}`);
@@ -172,6 +173,6 @@ function decodeCursor(text: string): number {
   throw new Unsound(`${shown(text)} is none; give the next of the answer before`);
 }
 
-function shown(text: string): string {
+export function shown(text: string): string {
   return `'${text.slice(0, 64)}'`;
 }

@@ -2,6 +2,7 @@
 // some commands need (the server's parts, the config compiler) they load when they run, so that the others start fast.
 import { Command } from 'commander';
 import { packageVersion } from '../package-root.ts';
+import { addActivations } from './activations.ts';
 import { addActivator } from './activator.ts';
 import { addApply } from './apply.ts';
 import { addAudiences } from './audiences.ts';
@@ -28,6 +29,7 @@ import { addSchema } from './schema.ts';
 import { addCompare, addSegment } from './shadow.ts';
 import { addStatus } from './status.ts';
 import { addTail } from './tail.ts';
+import { addTrace } from './trace.ts';
 import { addValidate } from './validate.ts';
 import { addVersions } from './versions.ts';
 import { addWorker } from './worker.ts';
@@ -78,6 +80,8 @@ export function buildProgram(io: Io): Command {
     addAudiences,
     addJourney,
     addAudit,
+    addActivations,
+    addTrace,
     addValidate,
     addDiff,
     addApply,

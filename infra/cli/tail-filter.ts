@@ -6,10 +6,10 @@ import { type CompiledFilter, compileFilter, type Filter } from '../../shared/co
 import type { StreamMessage } from '../../shared/nats/stream-reader.ts';
 import { CommandFailure, EXIT } from './exit.ts';
 
-export const TAIL_SOURCES = ['events', 'activations', 'audit'] as const;
+export const TAIL_SOURCES = ['events', 'activations', 'deliveries', 'audit'] as const;
 export type TailSource = (typeof TAIL_SOURCES)[number];
 
-const ROOT = { events: 'event', activations: 'activation', audit: 'audit' } as const;
+const ROOT = { events: 'event', activations: 'activation', deliveries: 'delivery', audit: 'audit' } as const;
 
 /** Compiles the condition. Throws CommandFailure 2 that says where it is wrong. */
 export function compileWhere(source: string, what: TailSource): Filter {

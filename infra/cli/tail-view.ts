@@ -1,5 +1,7 @@
 // One message of a stream as a line: for people, or JSON with where and when it stands.
+import type { DeliveryEntry } from '../../shared/contract/delivery.ts';
 import type { StreamMessage } from '../../shared/nats/stream-reader.ts';
+import { attemptLine } from './activation-lines.ts';
 import type { Style } from './io.ts';
 import type { TailSource } from './tail-filter.ts';
 
@@ -21,6 +23,8 @@ export function textLine(what: TailSource, message: StreamMessage, style: Style)
     }
     case 'activations':
       return `${time} ${style.bold(String(body.name))} profile ${body.profileId} ${JSON.stringify(body.payload)}`;
+    case 'deliveries':
+      return `${time} ${attemptLine(body as unknown as DeliveryEntry, style)}`;
     case 'audit':
       return `${time} ${style.bold(String(body.kind))} profile ${body.profileId ?? '-'} ${JSON.stringify(body.facts)}`;
   }

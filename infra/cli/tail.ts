@@ -1,4 +1,4 @@
-// `stitchwork tail`: what passes through a segment, as it happens: events, activations or audit entries.
+// `stitchwork tail`: what passes through a segment, as it happens: events, activations, attempts to deliver them, or audit entries.
 import { Argument, type Command } from 'commander';
 import type { SegmentConfig } from '../../shared/contract/config/segment-config.ts';
 import type { SegmentNames } from '../../shared/contract/names.ts';
@@ -37,11 +37,11 @@ interface TailFlags extends ClientFlags {
 export function addTail(program: Command, io: Io): void {
   const command = program
     .command('tail')
-    .description('follow events, activations or audit entries as they happen')
+    .description('follow events, activations, deliveries or audit entries as they happen')
     .addArgument(new Argument('[what]', 'which stream').choices(TAIL_SOURCES).default('events'))
     .option(
       '--where <condition>',
-      'only what this CEL condition holds for: over event, activation or audit, and subject, now',
+      'only what this CEL condition holds for: over event, activation, delivery or audit, and subject, now',
     )
     .option('--since <duration>', 'begin this long ago')
     .option('--all', 'begin with the oldest kept')
@@ -52,6 +52,7 @@ export function addTail(program: Command, io: Io): void {
     'stitchwork tail activations',
     'stitchwork tail events --since 5m --no-follow --json',
     `stitchwork tail events --where 'event.name == "Order Completed" && event.properties.revenue > 100'`,
+    `stitchwork tail deliveries --where 'delivery.outcome != "delivered"'`,
     `stitchwork tail audit --all --where 'audit.kind == "profiles_merged"'`,
   );
   command.action(async (what: TailSource, flags: TailFlags) => {
@@ -66,7 +67,8 @@ export function addTail(program: Command, io: Io): void {
       const stop = new AbortController();
       interrupted.addEventListener('abort', () => stop.abort(interrupted.reason), { once: true });
       if (interrupted.aborted) stop.abort(interrupted.reason);
-      const messages = open(door, streamOf(names, what), flags, fromTimeMs, stop.signal);
+      const part = what === 'deliveries' ? names.attemptsFilter : undefined;
+      const messages = open(door, { stream: streamOf(names, what), part }, flags, fromTimeMs, stop.signal);
       await show(messages, { what, limit, fromTimeMs, filter, json: flags.json === true }, stop, io);
       tellFailures(filter, io);
     });
@@ -107,17 +109,18 @@ function tellFailures(filter: MessageFilter | undefined, io: Io): void {
 
 async function* open(
   door: NatsDoor,
-  stream: string,
+  { stream, part }: { readonly stream: string; readonly part: string | undefined },
   flags: TailFlags,
   fromTimeMs: number | undefined,
   signal: AbortSignal,
 ): AsyncIterable<StreamMessage> {
+  const filter = part === undefined ? {} : { filter: part };
   if (flags.follow) {
-    yield* followStream(door, stream, startOf(flags, fromTimeMs), signal);
+    yield* followStream(door, stream, { ...startOf(flags, fromTimeMs), ...filter }, signal);
     return;
   }
   const fromSequence = fromTimeMs === undefined ? 1 : await firstSince(door, stream, fromTimeMs);
-  yield* readStream(door, stream, { fromSequence });
+  yield* readStream(door, stream, { fromSequence, ...filter });
 }
 
 /** A sequence at or before the first message stored since a time, by bisection. */
@@ -181,6 +184,8 @@ function streamOf(names: SegmentNames, what: TailSource): string {
       return names.eventsStream;
     case 'activations':
       return names.activationsStream;
+    case 'deliveries':
+      return names.deliveriesStream;
     case 'audit':
       return names.auditStream;
   }

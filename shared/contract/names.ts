@@ -44,6 +44,8 @@ export function segmentNames(segment: string) {
     auditSubject: (kind: string) => `audit.${segment}.${kind}`,
     auditFilter: `audit.${segment}.>`,
     deadSubject: (shard: number) => `dead.${segment}.${shard}`,
+    /** Dead letters of activations to a destination. */
+    deadActivationsSubject: (destination: string) => `dead.${segment}.${destination}`,
     deadFilter: `dead.${segment}.>`,
     deliveriesFilter: `deliveries.${segment}.>`,
     /** Attempts to deliver an activation. */

@@ -1,5 +1,5 @@
-// The audit log over JetStream: direct get batches, which any replica answers, without a consumer. The server reads forward
-// only, so a page is a stretch of sequences read from its older end; what does not fit the bytes goes from there.
+// The audit log and others that are read backwards, over JetStream: direct get batches, which any replica answers, without a
+// consumer. The server reads forward only, so a page is a stretch of sequences read from its older end; what does not fit the bytes goes from there.
 import type { Msg } from 'nats';
 import type { SegmentNames } from '../contract/names.ts';
 import { StitchworkError } from '../kernel/errors.ts';
@@ -10,19 +10,30 @@ import { whileBehind } from './leader-lag.ts';
 
 const TIMEOUT_MS = 3000;
 
+/** A part of a stream: everything whose subject begins so. */
+interface Place {
+  readonly stream: string;
+  readonly filter: string;
+}
+
 export function createAuditLog(door: NatsDoor, names: SegmentNames): AuditLog {
+  return createLogBack(door, { stream: names.auditStream, filter: names.auditFilter });
+}
+
+/** A part of a stream as a log that is read backwards. The filter ends in a wildcard. */
+export function createLogBack(door: NatsDoor, place: Place): AuditLog {
   return {
-    end: (beforeMs) => end(door, names, beforeMs),
-    readBack: (before, limits) => readBack(door, names, before, limits),
+    end: (beforeMs) => end(door, place, beforeMs),
+    readBack: (before, limits) => readBack(door, place, before, limits),
   };
 }
 
-async function end(door: NatsDoor, names: SegmentNames, beforeMs: number | undefined): Promise<number> {
-  const { last_seq } = await stateOf(door, names);
+async function end(door: NatsDoor, place: Place, beforeMs: number | undefined): Promise<number> {
+  const { last_seq } = await stateOf(door, place);
   if (beforeMs === undefined) return last_seq + 1;
   let first = last_seq + 1;
   const query = { start_time: new Date(beforeMs).toISOString(), batch: 1 };
-  await directGet(door, names, query, ({ sequence }) => {
+  await directGet(door, place, query, ({ sequence }) => {
     first = sequence;
     return 'done';
   });
@@ -31,20 +42,20 @@ async function end(door: NatsDoor, names: SegmentNames, beforeMs: number | undef
 
 async function readBack(
   door: NatsDoor,
-  names: SegmentNames,
+  place: Place,
   before: number,
   limits: AuditPageLimits,
 ): Promise<AuditPage> {
-  const { messages, first_seq, last_seq } = await stateOf(door, names);
+  const { messages, first_seq, last_seq } = await stateOf(door, place);
   const newest = Math.min(before - 1, last_seq);
   if (messages === 0 || newest < first_seq) return { messages: [], from: before, isLast: true };
   const oldest = Math.max(first_seq, newest - limits.messages + 1);
-  let page = await readStretch(door, names, oldest, newest, limits.bytes);
-  if (page.to < newest && (await isThere(door, names, newest))) {
+  let page = await readStretch(door, place, oldest, newest, limits.bytes);
+  if (page.to < newest && (await isThere(door, place, newest))) {
     // The replica that answered has not applied all that the leader has.
-    const look = () => readStretch(door, names, oldest, newest, limits.bytes);
+    const look = () => readStretch(door, place, oldest, newest, limits.bytes);
     page = await whileBehind(look, ({ to }) => to, newest);
-    if (page.to < newest) throw unavailable(names, 'a replica lags behind');
+    if (page.to < newest) throw unavailable(place, 'a replica lags behind');
   }
   return { messages: page.messages.reverse(), from: page.from, isLast: page.from <= first_seq };
 }
@@ -60,7 +71,7 @@ interface Stretch {
 /** The messages from `oldest` to `newest`, or the newer ones of them that fit `bytesMax`. */
 async function readStretch(
   door: NatsDoor,
-  names: SegmentNames,
+  place: Place,
   oldest: number,
   newest: number,
   bytesMax: number,
@@ -83,7 +94,7 @@ async function readStretch(
   };
   // The server ends an answer at a number of bytes of its own.
   for (let next = oldest; next <= newest; next = to + 1) {
-    await directGet(door, names, { seq: next, batch: newest - next + 1 }, take);
+    await directGet(door, place, { seq: next, batch: newest - next + 1 }, take);
     if (to < next) break;
   }
   return { messages, from, to };
@@ -92,7 +103,7 @@ async function readStretch(
 /** Hands over what the answer brings, in order, until there is no more or `take` has enough. */
 async function directGet(
   door: NatsDoor,
-  names: SegmentNames,
+  place: Place,
   query: Readonly<Record<string, unknown>>,
   take: (message: AuditMessage) => 'more' | 'done',
 ): Promise<void> {
@@ -107,10 +118,10 @@ async function directGet(
     }
     return take(messageOf(msg));
   };
-  const body = JSON.stringify({ ...query, next_by_subj: names.auditFilter });
-  const answer = await door.requestMany(`$JS.API.DIRECT.GET.${names.auditStream}`, body, each, TIMEOUT_MS);
-  if (answer.kind !== 'done') throw unavailable(names, answer.kind);
-  if (problem !== undefined) throw unavailable(names, problem);
+  const body = JSON.stringify({ ...query, next_by_subj: place.filter });
+  const answer = await door.requestMany(`$JS.API.DIRECT.GET.${place.stream}`, body, each, TIMEOUT_MS);
+  if (answer.kind !== 'done') throw unavailable(place, answer.kind);
+  if (problem !== undefined) throw unavailable(place, problem);
 }
 
 function messageOf(msg: Msg): AuditMessage {
@@ -122,16 +133,17 @@ function messageOf(msg: Msg): AuditMessage {
   };
 }
 
-async function stateOf(door: NatsDoor, names: SegmentNames) {
-  const info = await streamInfo(door, names.auditStream, 'STORE_UNAVAILABLE', LEADER_TIMEOUT_MS);
-  if (!info) throw unavailable(names, 'there is no such stream');
+async function stateOf(door: NatsDoor, place: Place) {
+  const info = await streamInfo(door, place.stream, 'STORE_UNAVAILABLE', LEADER_TIMEOUT_MS);
+  if (!info) throw unavailable(place, 'there is no such stream');
   return info.state;
 }
 
-async function isThere(door: NatsDoor, names: SegmentNames, sequence: number): Promise<boolean> {
-  return (await getMessage(door, names.auditStream, { seq: sequence }, 'STORE_UNAVAILABLE')) !== undefined;
+async function isThere(door: NatsDoor, place: Place, sequence: number): Promise<boolean> {
+  const message = await getMessage(door, place.stream, { seq: sequence }, 'STORE_UNAVAILABLE');
+  return message?.subject.startsWith(place.filter.slice(0, -1)) === true;
 }
 
-function unavailable(names: SegmentNames, reason: string): StitchworkError {
-  return new StitchworkError('STORE_UNAVAILABLE', `${names.auditStream} gives no answer: ${reason}`);
+function unavailable(place: Place, reason: string): StitchworkError {
+  return new StitchworkError('STORE_UNAVAILABLE', `${place.stream} gives no answer: ${reason}`);
 }

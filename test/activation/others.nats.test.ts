@@ -2,10 +2,10 @@
 import type { ChildProcess } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { ensureBuilt, type Running, startCli } from '../e2e/cli-process.ts';
+import { ensureBuilt, type Running, runCliProcess, startCli } from '../e2e/cli-process.ts';
 import { startTestServer, type TestServer } from '../support/nats.ts';
 import { eventually } from '../support/segment.ts';
-import { Receiver } from './receiver.ts';
+import { accept, answer, Receiver } from './receiver.ts';
 import { configYaml, Rig } from './rig.ts';
 
 let server: TestServer;
@@ -134,5 +134,49 @@ describe('several activators', () => {
       ),
     );
     await eventually('the second', () => receiver.ids.includes('a2'), 30_000);
+  });
+});
+
+describe('dead letters of activations', () => {
+  it('are listed, shown and sent again by hand with their id, once', async () => {
+    const receiver = await new Receiver().open();
+    receiver.behave = answer(400);
+    const other = await new Receiver().open();
+    await rig.start(
+      [
+        `{ name: crm, type: webhook, url: '${receiver.url}/' }`,
+        `{ name: fine, type: webhook, url: '${other.url}/' }`,
+      ],
+      { to: '[crm, fine]' },
+    );
+    await rig.decide(['a1', 'a2'], { to: ['crm', 'fine'] });
+    await eventually('both letters', async () => (await rig.dead()).length === 2);
+    const client = (...args: readonly string[]) =>
+      runCliProcess(['dead', ...args, '--nats-url', server.url, '--segment', rig.names.segment]);
+    const listed = (await client('list', '--json')).out
+      .split('\n')
+      .map((line) => JSON.parse(line) as { id: string });
+    expect(listed.map(({ id }) => id).sort()).toEqual(['crm.a1', 'crm.a2']);
+    expect((await client('list', '--destination', 'fine')).err).toContain('no dead letters');
+    expect(JSON.parse((await client('show', 'crm.a1')).out)).toMatchObject({
+      code: 'rejected',
+      activation: { id: 'a1' },
+    });
+    receiver.behave = accept;
+    receiver.received.length = 0;
+    expect((await client('redrive', '--all', '--destination', 'crm')).out).toBe(
+      '2 handed to their destinations again',
+    );
+    await eventually('both again', () => receiver.ids.length === 2);
+    expect([...receiver.ids].sort()).toEqual(['a1', 'a2']);
+    expect(JSON.parse(receiver.received[0]!.body)).not.toHaveProperty('redriven');
+    expect((await client('list')).err).toContain('no dead letters');
+    await eventually(
+      'delivered',
+      async () => (await ended()).filter(({ outcome }) => outcome === 'delivered').length === 4,
+    );
+    expect([...other.ids].sort()).toEqual(['a1', 'a2']);
+    await receiver.close();
+    await other.close();
   });
 });

@@ -58,6 +58,8 @@ async function start(eventsBytesMax: number): Promise<void> {
           membership: createMembership(door, names, {}),
           copies: createOutboxCopies(door, names),
           audit: createAuditLog(door, names),
+          decisions: createAuditLog(door, names),
+          deliveries: createAuditLog(door, names),
           runs: () => ({}),
           replyBoxes: createReplyBoxes(door),
           names,

@@ -60,6 +60,8 @@ beforeEach(async () => {
           membership: createMembership(rig.door, rig.names),
           copies: createOutboxCopies(rig.door, rig.names),
           audit: createAuditLog(rig.door, rig.names),
+          decisions: createAuditLog(rig.door, rig.names),
+          deliveries: createAuditLog(rig.door, rig.names),
           runs: () => ({}),
           replyBoxes: createReplyBoxes(rig.door),
           names: rig.names,

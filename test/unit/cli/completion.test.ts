@@ -60,7 +60,7 @@ describe.runIf(has('bash'))('bash', () => {
   });
 
   it('completes fixed values of arguments and flags', () => {
-    expect(bash('tail', '')).toEqual(['events', 'activations', 'audit']);
+    expect(bash('tail', '')).toEqual(['events', 'activations', 'deliveries', 'audit']);
     expect(bash('tail', '--json', 'a')).toEqual(['activations', 'audit']);
     expect(bash('tail', '--since', '5m', 'ev')).toEqual(['events']);
     expect(bash('tail', 'events', '')).toEqual([]);

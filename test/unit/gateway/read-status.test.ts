@@ -35,6 +35,8 @@ function makeSegment() {
     membership: fakeMembership(),
     copies: fakeCopies(),
     audit: fakeAudit(),
+    decisions: fakeAudit(),
+    deliveries: fakeAudit(),
     runs: () => ({}),
     replyBoxes: fakeReplyBoxes(),
     names: segmentNames('shop'),

@@ -61,6 +61,8 @@ export function makeSegment(name = 'shop', config: SegmentConfig = testConfig())
     membership: fakeMembership(),
     copies: fakeCopies(),
     audit: fakeAudit(),
+    decisions: fakeAudit(),
+    deliveries: fakeAudit(),
     runs: () => ({}),
     replyBoxes: fakeReplyBoxes(),
     names: segmentNames(name),
