@@ -28,7 +28,7 @@ export function createSnapshotRuns(door: NatsDoor, names: SegmentNames): Snapsho
         const keys = await kv.keys(snapshotKeys.currentFilter);
         for await (const key of keys) {
           const entry = await kv.get(key);
-          if (!entry || entry.operation !== 'PUT') continue;
+          if (entry?.operation !== 'PUT') continue;
           const pointer = entry.json<TablePointer>();
           if (pointer.run > 0) found[key.slice(snapshotKeys.current('').length)] = pointer;
         }
