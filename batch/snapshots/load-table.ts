@@ -62,20 +62,25 @@ async function writeRows(
     storing = writer.write(part, isNew);
     storing.catch(() => {});
   };
-  for await (const { encodedValue, values } of rows) {
-    const json = JSON.stringify(values);
-    const { isChanged, isRepeat } = index.see(encodedValue, digestOf(json));
-    // Of two rows of one key the last one counts, also when the first is stored already.
-    if (!isRepeat) count += 1;
-    if (isChanged) {
-      if (!waiting.has(encodedValue)) written += 1;
-      waiting.set(encodedValue, { encodedValue, json });
-      if (waiting.size >= ROWS_AT_ONCE) await flush();
+  try {
+    for await (const { encodedValue, values } of rows) {
+      const json = JSON.stringify(values);
+      const { isChanged, isRepeat } = index.see(encodedValue, digestOf(json));
+      // Of two rows of one key the last one counts, also when the first is stored already.
+      if (!isRepeat) count += 1;
+      if (isChanged) {
+        if (!waiting.has(encodedValue)) written += 1;
+        waiting.set(encodedValue, { encodedValue, json });
+        if (waiting.size >= ROWS_AT_ONCE) await flush();
+      }
+      if (!isRepeat && count % PROGRESS_ROWS === 0) onProgress(count);
     }
-    if (!isRepeat && count % PROGRESS_ROWS === 0) onProgress(count);
+    if (waiting.size > 0) await flush();
+    await storing;
+  } finally {
+    // Nothing of this load is under way any more when its end is told.
+    await storing.catch(() => {});
   }
-  if (waiting.size > 0) await flush();
-  await storing;
   return { rows: count, written };
 }
 
