@@ -3,7 +3,6 @@
 import type { DestinationConfig } from '../../shared/contract/config/destination-config.ts';
 import { errorText } from '../../shared/kernel/errors.ts';
 import type { Destination } from './destination.ts';
-import { DestinationProblem } from './destination.ts';
 import { Lane, type LaneDeps } from './lane.ts';
 
 export interface ActivatorDeps extends LaneDeps {
@@ -67,7 +66,6 @@ export class Activator {
       this.#lanes.set(config.name, lane);
       telemetry.released(config.name);
     } catch (error) {
-      if (!(error instanceof DestinationProblem)) throw error;
       telemetry.held(config.name, errorText(error));
     }
   }

@@ -106,15 +106,16 @@ async function settle(subject: Subject, outcome: Outcome, next: NextStep, attemp
   const { config, log, telemetry } = lane;
   const entry = entryOf(subject, outcome, next, attempts);
   telemetry.attempt(entry);
-  await written(lane, () => log.add(entry));
   if (next.kind === 'again') {
     const keepMs = config.retry.maxAgeMs + REMEMBER_MORE_MS;
+    await written(lane, () => log.add(entry));
     await written(lane, () => log.remember(config.name, key, next.past, keepMs));
     message.again(next.afterMs);
     return;
   }
   const dead = next.kind === 'dead' ? deadOf(entry, activation, next.reason) : undefined;
-  await written(lane, () => log.end(auditOf(entry, activation, key), dead));
+  const audit = auditOf(entry, activation, key);
+  await Promise.all([written(lane, () => log.add(entry)), written(lane, () => log.end(audit, dead))]);
   message.done();
   if (past.attempts > 0) await log.forget(config.name, key).catch(() => {});
 }

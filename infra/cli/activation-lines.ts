@@ -45,8 +45,16 @@ export function decisionLine(
   return `${style.bold('decided')} ${name} for ${where}, activation ${printable(id)}, profile ${profileId}, because of ${printable(becauseOf(cause))}`;
 }
 
-function becauseOf({ trigger, event, audience, change, journey, messageId }: Activation['cause']): string {
+function becauseOf({
+  trigger,
+  event,
+  audience,
+  change,
+  journey,
+  step,
+  messageId,
+}: Activation['cause']): string {
   const what = event ?? (audience === undefined ? undefined : `audience ${audience} ${change}`);
-  const by = trigger ?? journey;
+  const by = trigger ?? (journey === undefined ? undefined : `journey ${journey} at ${step}`);
   return [by, what, `message ${messageId}`].filter((part) => part !== undefined).join(', ');
 }

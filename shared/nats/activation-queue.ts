@@ -115,12 +115,15 @@ function pullOnce({ door, names, consumer, max, take, signal }: Pull): Promise<'
 }
 
 /** What a status means; undefined: the pull goes on. */
-function endOf(msg: Msg): 'over' | 'gone' | undefined {
+function endOf(msg: Msg): 'over' | 'lost' | 'gone' | undefined {
   const code = msg.headers?.code ?? 0;
   if (code === 100) return undefined;
-  // 404, 408: no (more) messages in time. 503: nobody answers for the consumer. 409: it is gone, moved or full.
   if (code === 503) return 'gone';
-  return code === 409 && /delet|not found/i.test(msg.headers?.description ?? '') ? 'gone' : 'over';
+  if (code !== 409) return 'over';
+  const description = msg.headers?.description ?? '';
+  if (/delet|not found/i.test(description)) return 'gone';
+  // Moved, shutting down, too many that wait: not to be asked again at once.
+  return /completed/i.test(description) ? 'over' : 'lost';
 }
 
 function queued(door: NatsDoor, msg: Msg): QueuedActivation {

@@ -6,18 +6,32 @@ import { recordKeys, type SegmentNames } from '../contract/names.ts';
 import { StitchworkError } from '../kernel/errors.ts';
 import type { DeliveryLog } from '../ports/delivery-log.ts';
 import type { RecordStore, StoreWrite } from '../ports/record-store.ts';
+import { type BatchMessage, publishBatch } from './atomic-batch.ts';
 import type { HeaderList, NatsDoor } from './connect.ts';
+import { gather } from './gather.ts';
 import { callApi, getMessage, LEADER_TIMEOUT_MS } from './jetstream-api.ts';
 
 const PUBLISH_TIMEOUT_MS = 5000;
+
+/** What is written together. */
+const TOGETHER = { items: 100, bytes: 1024 * 1024 } as const;
 
 export function createDeliveryLog(
   door: NatsDoor,
   names: SegmentNames,
   store: Pick<RecordStore, 'commit'>,
 ): DeliveryLog {
+  const attempts = gather<BatchMessage>((messages) => publishAll(door, names, messages), {
+    ...TOGETHER,
+    weigh: ({ payload }) => payload.length,
+  });
+  const ends = gather<readonly NewRecord[]>((records) => commitAll(store, records.flat()), {
+    ...TOGETHER,
+    weigh: (records) => records.reduce((sum, { value }) => sum + value.length, 0),
+  });
   return {
-    add: (entry) => publish(door, names.attemptSubject(entry.name), entry, []),
+    add: (entry) =>
+      attempts.write({ subject: names.attemptSubject(entry.name), payload: bytesOf(entry), headers: [] }),
     async past(destination, key) {
       const query = { last_by_subj: names.pastSubject(destination, key) };
       const found = await getMessage(door, names.deliveriesStream, query, 'LOG_UNAVAILABLE');
@@ -32,24 +46,50 @@ export function createDeliveryLog(
       const filter = names.pastSubject(destination, key);
       await callApi(door, `STREAM.PURGE.${names.deliveriesStream}`, { filter }, LEADER_TIMEOUT_MS);
     },
-    async end(audit, dead) {
-      const bytes = (value: object) => Buffer.from(JSON.stringify(value));
-      const fresh = (key: string, value: object): StoreWrite => ({
-        kind: 'put',
-        key,
-        value: bytes(value),
-        expect: 0,
-      });
-      const letter = dead ? [fresh(recordKeys.deadActivation(dead.destination, audit.id), dead)] : [];
-      const outcome = await store.commit([...letter, fresh(recordKeys.audit(audit.kind, audit.id), audit)]);
-      // A conflict: it stands there from an attempt to write it whose answer was lost.
-      if (outcome.kind === 'committed' || outcome.kind === 'conflict') return;
-      throw new StitchworkError(
-        'STORE_UNAVAILABLE',
-        `the end of a delivery was not stored: ${outcome.reason}`,
-      );
-    },
+    end: (audit, dead) =>
+      ends.write([
+        ...(dead ? [newRecord(recordKeys.deadActivation(dead.destination, audit.id), dead)] : []),
+        newRecord(recordKeys.audit(audit.kind, audit.id), audit),
+      ]),
   };
+}
+
+type NewRecord = Extract<StoreWrite, { kind: 'put' }>;
+
+function newRecord(key: string, body: object): NewRecord {
+  return { kind: 'put', key, value: bytesOf(body), expect: 0 };
+}
+
+async function publishAll(
+  door: NatsDoor,
+  names: SegmentNames,
+  messages: readonly BatchMessage[],
+): Promise<void> {
+  const answer = await publishBatch(door, messages, PUBLISH_TIMEOUT_MS);
+  if (answer.kind === 'stored') return;
+  const reason = answer.kind === 'error' ? answer.description : answer.reason;
+  throw new StitchworkError('LOG_UNAVAILABLE', `${names.deliveriesStream}: ${reason}`);
+}
+
+async function commitAll(store: Pick<RecordStore, 'commit'>, records: readonly NewRecord[]): Promise<void> {
+  // Two ends of one delivery that come at the same time are one.
+  const unique = [...new Map(records.map((record) => [record.key, record])).values()];
+  const outcome = await store.commit(unique);
+  if (outcome.kind === 'committed') return;
+  // It stands there from a time whose answer was lost. Of several, each is tried by itself.
+  if (outcome.kind === 'conflict' && unique.every(({ key }) => isOneEnd(key, unique))) return;
+  const reason = outcome.kind === 'conflict' ? outcome.kind : outcome.reason;
+  throw new StitchworkError('STORE_UNAVAILABLE', `the end of a delivery was not stored: ${reason}`);
+}
+
+/** Whether all records are of the end that the key is of: ends differ in the last token of their keys. */
+function isOneEnd(key: string, records: readonly NewRecord[]): boolean {
+  const end = key.split('.').at(-1);
+  return records.every((record) => record.key.split('.').at(-1) === end);
+}
+
+function bytesOf(body: object): Uint8Array {
+  return Buffer.from(JSON.stringify(body));
 }
 
 async function publish(door: NatsDoor, subject: string, body: object, headers: HeaderList): Promise<void> {

@@ -103,6 +103,7 @@ function deliveriesSpec(names: SegmentNames, replicas: number, options: Topology
     config: {
       ...base(replicas),
       subjects: [names.deliveriesFilter],
+      allow_atomic: true,
       allow_rollup_hdrs: true,
       allow_msg_ttl: true,
       deny_delete: false,

@@ -137,6 +137,31 @@ describe('several activators', () => {
   });
 });
 
+describe('a config that changes', () => {
+  it('takes over: a changed destination for what waits too, a removed one when it is back', async () => {
+    const [old, fresh] = [await new Receiver().open(), await new Receiver().open()];
+    old.behave = answer(503);
+    const to = (url: string) =>
+      `{ name: crm, type: webhook, url: '${url}/', retry: { base: 50ms, max: 100ms } }`;
+    await rig.start([to(old.url)]);
+    await rig.decide(['a1']);
+    await eventually('tried in vain', () => old.ids.length > 0);
+    await rig.apply(2, [to(fresh.url)]);
+    await eventually('delivered by the new config', () => fresh.ids.length === 1);
+    expect(fresh.ids).toEqual(['a1']);
+    await eventually('written', async () => (await ended()).length === 1);
+    await rig.apply(3, ['{ name: console, type: log }'], 'console');
+    await rig.decide(['seen'], { to: ['console'] });
+    await eventually('the third is in force', async () => (await ended()).length === 2);
+    await rig.decide(['a2']);
+    await rig.apply(4, [to(fresh.url), '{ name: console, type: log }']);
+    await eventually('what waited', () => fresh.ids.includes('a2'));
+    expect(fresh.ids).toEqual(['a1', 'a2']);
+    await old.close();
+    await fresh.close();
+  });
+});
+
 describe('dead letters of activations', () => {
   it('are listed, shown and sent again by hand with their id, once', async () => {
     const receiver = await new Receiver().open();

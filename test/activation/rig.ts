@@ -8,6 +8,7 @@ import { createRegistry } from '../../infra/wire.ts';
 import type { DeadActivation, DeliveryEntry } from '../../shared/contract/delivery.ts';
 import { recordKeys, type SegmentNames, segmentNames } from '../../shared/contract/names.ts';
 import type { Activation, AuditEntry } from '../../shared/contract/outbox.ts';
+import { createConfigStore } from '../../shared/nats/config-store.ts';
 import { connectNats, type NatsDoor } from '../../shared/nats/connect.ts';
 import { createRecordStore } from '../../shared/nats/record-store.ts';
 import { readStream } from '../../shared/nats/stream-reader.ts';
@@ -80,6 +81,21 @@ export class Rig {
       })),
     );
     if (outcome.kind !== 'committed') throw new Error(JSON.stringify(outcome));
+  }
+
+  /** Puts another config in force, as `stitchwork apply` does. */
+  async apply(version: number, destinations: readonly string[], to = 'crm'): Promise<void> {
+    const yaml = configYaml(this.names.segment, destinations, to);
+    const candidate = {
+      yaml,
+      digest: `test-${version}`,
+      at: new Date().toISOString(),
+      by: 'test',
+      note: null,
+      rollbackOf: null,
+    };
+    const outcome = await createConfigStore(this.door, this.names).add(candidate, version - 1);
+    if (outcome.kind !== 'added') throw new Error(JSON.stringify(outcome));
   }
 
   attempts(): Promise<readonly DeliveryEntry[]> {
