@@ -50,13 +50,15 @@ async function readBack(
   const newest = Math.min(before - 1, last_seq);
   if (messages === 0 || newest < first_seq) return { messages: [], from: before, isLast: true };
   const oldest = Math.max(first_seq, newest - limits.messages + 1);
-  let page = await readStretch(door, place, oldest, newest, limits.bytes);
-  if (page.to < newest && (await isThere(door, place, newest))) {
-    // The replica that answered has not applied all that the leader has.
-    const look = () => readStretch(door, place, oldest, newest, limits.bytes);
-    page = await whileBehind(look, ({ to }) => to, newest);
-    if (page.to < newest) throw unavailable(place, 'a replica lags behind');
-  }
+  // A replica that has not applied all that the leader has answers with less.
+  const look = async () => {
+    const page = await readStretch(door, place, oldest, newest, limits.bytes);
+    const isWhole =
+      page.to === newest || !(await leaderHas(door, place, Math.max(page.to + 1, oldest), newest));
+    return { page, isWhole };
+  };
+  const { page, isWhole } = await whileBehind(look, (found) => Number(found.isWhole), 1);
+  if (!isWhole) throw unavailable(place, 'a replica lags behind');
   return { messages: page.messages.reverse(), from: page.from, isLast: page.from <= first_seq };
 }
 
@@ -139,9 +141,11 @@ async function stateOf(door: NatsDoor, place: Place) {
   return info.state;
 }
 
-async function isThere(door: NatsDoor, place: Place, sequence: number): Promise<boolean> {
-  const message = await getMessage(door, place.stream, { seq: sequence }, 'STORE_UNAVAILABLE');
-  return message?.subject.startsWith(place.filter.slice(0, -1)) === true;
+/** Whether the leader has a message of the place between the two sequences, both included. */
+async function leaderHas(door: NatsDoor, place: Place, from: number, to: number): Promise<boolean> {
+  const next = { seq: from, next_by_subj: place.filter };
+  const message = await getMessage(door, place.stream, next, 'STORE_UNAVAILABLE');
+  return message !== undefined && message.sequence <= to;
 }
 
 function unavailable(place: Place, reason: string): StitchworkError {

@@ -21,8 +21,14 @@ function doorOf(answers: readonly Answer[], leaderHas: readonly number[] = [1, 2
     async request(subject: string, payload: string) {
       const body = subject.includes('STREAM.INFO')
         ? { config: {}, state: { messages: LAST, bytes: 1, first_seq: 1, last_seq: LAST } }
-        : leaderHas.includes(JSON.parse(payload).seq)
-          ? { message: { subject: 's', seq: JSON.parse(payload).seq, time: '2026-01-01T00:00:00Z' } }
+        : leaderHas.some((seq) => seq >= JSON.parse(payload).seq)
+          ? {
+              message: {
+                subject: 's',
+                seq: leaderHas.find((seq) => seq >= JSON.parse(payload).seq),
+                time: '2026-01-01T00:00:00Z',
+              },
+            }
           : { error: { code: 404, err_code: 10037, description: 'no message found' } };
       return { kind: 'reply', msg: { json: () => body } };
     },
