@@ -1,14 +1,16 @@
 // Snapshots of a segment, whole: what is in force, and loads of tables as this process.
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { loadTable } from '../batch/snapshots/load-table.ts';
 import { rollBackTable } from '../batch/snapshots/roll-back.ts';
 import type { TableDeps } from '../batch/snapshots/table-writer.ts';
 import type { SegmentNames } from '../shared/contract/names.ts';
 import { systemClock } from '../shared/kernel/clock.ts';
-import { systemRandom } from '../shared/kernel/random.ts';
+import { randomToken, systemRandom } from '../shared/kernel/random.ts';
 import type { NatsDoor } from '../shared/nats/connect.ts';
 import { createPresence } from '../shared/nats/presence.ts';
 import { createSnapshotStore } from '../shared/nats/record-store.ts';
-import { createSnapshotRows, createSnapshotRuns } from '../shared/nats/snapshots.ts';
+import { createSnapshotPages, createSnapshotRuns } from '../shared/nats/snapshots.ts';
 import type { Snapshots } from '../shared/ports/snapshots.ts';
 import { processId } from './open-segments.ts';
 
@@ -18,12 +20,13 @@ export function openSnapshots(door: NatsDoor, names: SegmentNames): Snapshots {
     loads += 1;
     return {
       store: createSnapshotStore(door, names),
-      rows: createSnapshotRows(door, names),
+      pages: createSnapshotPages(door, names),
       presence: createPresence(door, names),
       clock: systemClock,
       random: systemRandom,
       owner: `${processId()}-load-${loads}`,
       by,
+      spoolFile: () => join(tmpdir(), `stitchwork-rows-${randomToken(systemRandom)}`),
     };
   };
   return {

@@ -8,7 +8,6 @@ import type { SegmentNames } from '../shared/contract/names.ts';
 import { systemRandom } from '../shared/kernel/random.ts';
 import type { NatsDoor } from '../shared/nats/connect.ts';
 import { createKeptMessages } from '../shared/nats/kept-messages.ts';
-import { createSnapshotRuns } from '../shared/nats/snapshots.ts';
 import { createStoredRows } from '../shared/nats/stored-rows.ts';
 import { archiveFolder } from './archive-folder.ts';
 
@@ -25,7 +24,7 @@ export function viewDeps(
   const root = archiveFolder(dataDir, names.segment);
   return {
     config,
-    stored: createStoredRows(door, names, createSnapshotRuns(door, names)),
+    stored: createStoredRows(door, names),
     kept: createKeptMessages(door, names),
     storage: createLocalFolder(root),
     random: systemRandom,

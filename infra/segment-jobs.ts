@@ -42,7 +42,7 @@ export function segmentJobs(
   const root = archiveFolder(settings.dataDir, names.segment);
   const storage = createLocalFolder(root);
   const snapshots = openSnapshots(door, names);
-  const stored = createStoredRows(door, names, snapshots);
+  const stored = createStoredRows(door, names);
   const compute: ComputeDeps = {
     snapshots,
     stored,

@@ -116,7 +116,7 @@ export class RowTeller {
         const part = batch.slice(at, at + AT_ONCE);
         await this.#append(part.map((row) => this.#message(table, row, run)));
         telemetry.told(table.name, part.length);
-        await note({ done: before.done, target: run, from: part.at(-1)!.sequence + 1 });
+        await note({ done: before.done, target: run, from: positionAfter(part, batch[at + AT_ONCE]) });
         await this.#untilApplied();
       }
     }
@@ -152,4 +152,10 @@ export class RowTeller {
       }
     }
   }
+}
+
+/** Rows of one page have one position: it is left when all of them are told. */
+function positionAfter(part: readonly ChangedRow[], next: ChangedRow | undefined): number {
+  const { sequence } = part.at(-1)!;
+  return next?.sequence === sequence ? sequence : sequence + 1;
 }

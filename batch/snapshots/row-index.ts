@@ -17,7 +17,6 @@ export class RowIndex {
   #hashes: Uint32Array;
   #states: Uint8Array;
   #size = 0;
-  #seen = 0;
 
   constructor(expected = 1024) {
     this.#capacity = 2 ** Math.ceil(Math.log2(Math.max(16, expected / LOAD_MAX)));
@@ -30,29 +29,36 @@ export class RowIndex {
     return this.#size;
   }
 
-  /** Keys that were held and not seen. */
-  get unseen(): number {
-    return this.#size - this.#seen;
-  }
-
   /** Notes that the table holds these values under a key, by their digest. */
   hold(key: string, digest: Uint32Array): void {
     const slot = this.#slotOf(wordsOf(key));
     this.#hashes.set(digest, slot * HASH_WORDS);
   }
 
-  /** Notes a row that comes: whether the table has to be told of it, and whether its key came before. */
-  see(key: string, digest: Uint32Array): { readonly isChanged: boolean; readonly isRepeat: boolean } {
+  /** Notes a row that comes: whether the table has to be told of it, and whether its key came before. `hash`: of the key. */
+  see(
+    key: string,
+    digest: Uint32Array,
+  ): { readonly isChanged: boolean; readonly isRepeat: boolean; readonly hash: number } {
     const before = this.#size;
-    const slot = this.#slotOf(wordsOf(key));
+    const words = wordsOf(key);
+    const slot = this.#slotOf(words);
     const at = slot * HASH_WORDS;
     const isNew = this.#size > before;
     const isSame = !isNew && this.#hashes[at] === digest[0] && this.#hashes[at + 1] === digest[1];
     const isRepeat = this.#states[slot] === SEEN;
-    if (!isRepeat) this.#seen += 1;
     this.#states[slot] = SEEN;
     this.#hashes.set(digest, at);
-    return { isChanged: !isSame, isRepeat };
+    return { isChanged: !isSame, isRepeat, hash: words[0]! };
+  }
+
+  /** Hashes of the keys of rows that are in the table and did not come. */
+  *unseenHashes(): Generator<number> {
+    for (let slot = 0; slot < this.#capacity; slot++) {
+      const at = slot * HASH_WORDS;
+      const isThere = this.#hashes[at] !== 0 || this.#hashes[at + 1] !== 0;
+      if (this.#states[slot] === HELD && isThere) yield this.#keys[slot * KEY_WORDS]!;
+    }
   }
 
   isSeen(key: string): boolean {
@@ -114,6 +120,7 @@ export function digestOf(json: string | null): Uint32Array {
 export const UNLIKE_ANY = Uint32Array.of(0, 1);
 const NOTHING = Uint32Array.of(0, 0);
 
+/** The first word is what a page goes by, too. */
 function wordsOf(key: string): Uint32Array {
   const bytes = sha256(key);
   return Uint32Array.of(

@@ -1,12 +1,13 @@
-// Writes the rows of one run of a table beside the run in force. Every commit also writes the record of the load at the
+// Writes the pages of one run of a table beside the run in force. Every commit also writes the record of the load at the
 // revision that it wrote last: whoever takes the table over makes every later commit of this one fail whole.
 
 import { snapshotKeys } from '../../shared/contract/names.ts';
 import {
+  decodePage,
   decodeSnapshotRecord,
-  encodeRow,
+  encodePage,
   encodeSnapshotRecord,
-  rowAsOf,
+  type PageLayout,
   type StoredRow,
   type TableLoading,
   type TablePointer,
@@ -16,37 +17,48 @@ import type { Clock } from '../../shared/kernel/clock.ts';
 import { StitchworkError } from '../../shared/kernel/errors.ts';
 import type { Random } from '../../shared/kernel/random.ts';
 import type { Presence } from '../../shared/ports/presence.ts';
-import {
-  COMMIT_BYTES_MAX,
-  type RecordStore,
-  type Revision,
-  type StoreWrite,
-} from '../../shared/ports/record-store.ts';
-import type { SnapshotRows } from '../../shared/ports/snapshots.ts';
+import type { RecordStore, Revision, StoreWrite } from '../../shared/ports/record-store.ts';
+import type { SnapshotPages } from '../../shared/ports/snapshots.ts';
 
 export interface TableDeps {
   /** The bucket of snapshots. */
   readonly store: RecordStore;
-  readonly rows: SnapshotRows;
+  readonly pages: SnapshotPages;
   readonly presence: Presence;
   readonly clock: Clock;
   readonly random: Random;
   /** Unique for this load, for ever. */
   readonly owner: string;
   readonly by: string;
+  /** Makes the path of a file that this load may use, in a folder that exists. */
+  readonly spoolFile: () => string;
 }
 
-export interface ChangedTo {
-  readonly encodedValue: string;
-  /** Values as JSON; null: it goes. */
-  readonly json: string | null;
+export interface Rewritten {
+  readonly rows: readonly StoredRow[];
+  /** Rows that changed or came, and rows that went. */
+  readonly written: number;
+  readonly removed: number;
 }
 
-/** Rows of one commit: the record of the load goes with them. */
-export const ROWS_AT_ONCE = 900;
+export interface PageChange {
+  readonly page: number;
+  /** What the page holds afterwards. May be called again. */
+  readonly rewrite: (stored: readonly StoredRow[]) => Rewritten;
+  /** Of a page that is new: what it held elsewhere. */
+  readonly stored?: readonly StoredRow[];
+}
+
+/** Pages that are handed over together at most. */
+export const PAGES_AT_ONCE = 256;
+const COMMIT_BYTES = 1024 * 1024;
 const ASK_TIMEOUT_MS = 1000;
 const ASKS_MAX = 3;
 const TRIES_MAX = 20;
+/** Loads that died one after another leave no more than this to be removed. */
+const FORMER_MAX = 100;
+
+type Revisions = ReadonlyMap<string, { readonly rows: readonly StoredRow[]; readonly revision: Revision }>;
 
 interface Held<T> {
   readonly record: T | undefined;
@@ -62,6 +74,7 @@ export class TableWriter {
   readonly #pointer: Held<TablePointer>;
   #loading: TableLoading;
   #revision: Revision;
+  #lastWrite: Promise<unknown> = Promise.resolve();
   readonly #gone: () => void;
 
   private constructor(
@@ -89,11 +102,18 @@ export class TableWriter {
     await assertNobodyLoads(deps, table, before.record);
     const pointer = await readRecord<TablePointer>(store, snapshotKeys.current(table));
     const run = Math.max(pointer.record?.run ?? 0, before.record?.run ?? 0) + 1;
-    const loading: TableLoading = { v: 1, run, owner, by, startedMs: clock.nowMs(), commits: 0 };
+    const inForce = pointer.record?.layout.generation;
+    const former = [...(before.record?.former ?? []), ...(before.record ? [before.record.run] : [])];
+    const left = former.filter((generation) => generation !== inForce);
+    const loading: TableLoading = {
+      ...{ v: 1, run, owner, by, startedMs: clock.nowMs(), commits: 0 },
+      former: [...new Set(left)].slice(-FORMER_MAX),
+    };
     const gone = deps.presence.answer(owner);
     const writer = new TableWriter(deps, table, pointer, loading, before.revision, gone);
     try {
       await writer.#commit([]);
+      await writer.#dropFormer();
       return writer;
     } catch (error) {
       gone();
@@ -105,49 +125,102 @@ export class TableWriter {
     return this.#pointer.record;
   }
 
-  /** Stores up to ROWS_AT_ONCE rows, each key once. Throws CONFLICT when another load has taken the table, STORE_UNAVAILABLE. */
-  async write(changed: readonly ChangedTo[], isNew: boolean): Promise<void> {
-    let part: ChangedTo[] = [];
-    let bytes = 0;
-    for (const row of changed) {
-      part.push(row);
-      bytes += row.json?.length ?? 0;
-      if (bytes < COMMIT_BYTES_MAX / 4) continue;
-      await this.#writePart(part, isNew);
-      part = [];
-      bytes = 0;
-    }
-    if (part.length > 0) await this.#writePart(part, isNew);
+  /** Where the rows in force stand. */
+  get layout(): PageLayout | undefined {
+    return this.#pointer.record?.layout;
   }
 
-  async #writePart(changed: readonly ChangedTo[], isNew: boolean): Promise<void> {
-    const { store } = this.#deps;
-    const keys = changed.map(({ encodedValue }) => snapshotKeys.row(this.table, encodedValue));
-    for (let tries = 0; ; tries++) {
-      // A replica may lag behind: then the revisions do not hold, and the leader is asked.
-      const stored =
-        isNew && tries === 0 ? undefined : await store.read(keys, tries === 0 ? 'replica' : 'leader');
-      const writes = changed.map(({ json }, i): StoreWrite => {
-        const found = stored?.get(keys[i]!);
-        const before = found?.value ? decodeSnapshotRecord<StoredRow>(found.value) : undefined;
-        const prev = before ? rowAsOf(before, this.current) : null;
-        const value = encodeRow(this.run, json, prev && JSON.stringify(prev));
-        return { kind: 'put', key: keys[i]!, value, expect: found?.revision ?? 0 };
-      });
-      if (await this.#commit(writes)) return;
+  /** Generations that are not in force: nobody reads them any more, and whoever wrote them writes no more. */
+  async #dropFormer(): Promise<void> {
+    const { former } = this.#loading;
+    if (former.length === 0) return;
+    for (const generation of former) await this.#deps.pages.drop(this.table, generation);
+    this.#loading = { ...this.#loading, former: [] };
+  }
+
+  /**
+   * Stores pages, in the order of the calls; what is to be read for them is read at once. Throws CONFLICT when another load has
+   * taken the table, STORE_UNAVAILABLE.
+   */
+  async write(
+    layout: PageLayout,
+    changes: readonly PageChange[],
+  ): Promise<{ readonly written: number; readonly removed: number }> {
+    const reading = this.#read(layout, changes, 'replica');
+    const writing = this.#lastWrite.then(async () => this.#store(layout, changes, await reading));
+    reading.catch(() => {});
+    this.#lastWrite = writing.catch(() => {});
+    return writing;
+  }
+
+  async #store(layout: PageLayout, changes: readonly PageChange[], first: Revisions) {
+    const sum = { written: 0, removed: 0 };
+    let [from, stored] = [0, first];
+    for (let tries = 0; from < changes.length; ) {
+      const part = this.#nextPart(layout, changes, from, stored);
+      if (await this.#commit(part.writes)) {
+        from += part.writes.length;
+        sum.written += part.written;
+        sum.removed += part.removed;
+        continue;
+      }
+      tries += 1;
       if (tries >= TRIES_MAX) throw unavailable(this.table, 'its rows change under the load');
+      // A replica may lag behind: then the revisions do not hold, and the leader is asked.
+      stored = await this.#read(layout, changes, 'leader');
     }
+    return sum;
+  }
+
+  /** As many of the next pages as go into one commit. */
+  #nextPart(layout: PageLayout, changes: readonly PageChange[], from: number, stored: Revisions) {
+    const writes: StoreWrite[] = [];
+    let [bytes, written, removed] = [0, 0, 0];
+    for (const change of changes.slice(from)) {
+      const key = snapshotKeys.page(this.table, layout.generation, change.page);
+      const found = stored.get(key);
+      const after = change.rewrite(change.stored ?? found?.rows ?? []);
+      const value = encodePage(after.rows);
+      if (writes.length > 0 && bytes + value.length > COMMIT_BYTES) break;
+      writes.push({ kind: 'put', key, value, expect: found?.revision ?? 0 });
+      bytes += value.length;
+      written += after.written;
+      removed += after.removed;
+    }
+    return { writes, written, removed };
+  }
+
+  async #read(
+    layout: PageLayout,
+    changes: readonly PageChange[],
+    from: 'leader' | 'replica',
+  ): Promise<Revisions> {
+    const wanted = from === 'leader' ? changes : changes.filter(({ stored }) => !stored);
+    const keys = wanted.map(({ page }) => snapshotKeys.page(this.table, layout.generation, page));
+    const found = await this.#deps.store.read(keys, from);
+    return new Map(
+      [...found].map(([key, { value, revision }]) => [
+        key,
+        { rows: value ? decodePage(value) : [], revision },
+      ]),
+    );
   }
 
   /** Brings the run into force, in one commit with the end of the load. */
   async finish(inForce: Omit<TablePointer, 'v' | 'run' | 'before'>): Promise<void> {
+    await this.#lastWrite;
     const { record: before, revision } = this.#pointer;
     const pointer: TablePointer = {
-      ...{ v: 1, run: this.run, ...inForce },
+      ...{ v: 2, run: this.run, ...inForce },
       ...(before && { before: { run: before.run, atMs: before.atMs, rows: before.rows, by: before.by } }),
     };
     const value = encodeSnapshotRecord(pointer);
-    this.#loading = { ...this.#loading, owner: null };
+    const former = before && before.layout.generation !== inForce.layout.generation;
+    this.#loading = {
+      ...this.#loading,
+      owner: null,
+      former: former ? [before.layout.generation] : [],
+    };
     const put = { kind: 'put', key: snapshotKeys.current(this.table), value, expect: revision } as const;
     if (!(await this.#commit([put]))) throw taken(this.table);
     this.#gone();
@@ -155,6 +228,7 @@ export class TableWriter {
 
   /** Leaves the run in force as it is. Never throws: whoever comes next finds out. */
   async abandon(): Promise<void> {
+    await this.#lastWrite;
     this.#gone();
     this.#loading = { ...this.#loading, owner: null };
     await this.#commit([]).catch(() => {});
@@ -212,7 +286,10 @@ async function assertNobodyLoads(
 }
 
 /** From the leader. Throws STORE_UNAVAILABLE. */
-export async function readRecord<T>(store: RecordStore, key: string): Promise<Held<T>> {
+export async function readRecord<T extends TableLoading | TablePointer>(
+  store: RecordStore,
+  key: string,
+): Promise<Held<T>> {
   const stored = (await store.read([key], 'leader')).get(key);
   const record = stored?.value ? decodeSnapshotRecord<T>(stored.value) : undefined;
   return { record, revision: stored?.revision ?? 0 };

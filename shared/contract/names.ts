@@ -130,8 +130,8 @@ export const snapshotKeys = {
   currentFilter: 'current.*',
   /** The load of a table that is under way. */
   loading: (table: string) => `loading.${table}`,
-  row: (table: string, encodedValue: string) => `row.${table}.${encodedValue}`,
-  rowsFilter: (table: string) => `row.${table}.*`,
+  page: (table: string, generation: number, page: number) => `page.${table}.${generation}.${page}`,
+  pagesFilter: (table: string, generation: number) => `page.${table}.${generation}.*`,
 } as const;
 
 /** The row that a record key names; undefined for records of the profile bucket. */

@@ -9,17 +9,21 @@ const TIMEOUT_MS = 3000;
 
 type OnMessage = (subject: string, sequence: number, data: Uint8Array, removed: boolean) => void;
 
-/** Calls back for each subject that has a message. Resolves with `ok`, or with the reason why it is not known. */
+/**
+ * Calls back for each subject that has a message, and with the position up to which a replica that answered had the stream
+ * (of an answer without messages it says none). Resolves with `ok`, or with the reason why it is not known.
+ */
 export async function readLast(
   door: NatsDoor,
   stream: string,
   subjects: readonly string[],
   onMessage: OnMessage,
+  onUpTo?: (sequence: number) => void,
 ): Promise<string> {
   const chunks: (readonly string[])[] = [];
   for (let i = 0; i < subjects.length; i += READ_TOGETHER_MAX)
     chunks.push(subjects.slice(i, i + READ_TOGETHER_MAX));
-  const answers = await Promise.all(chunks.map((chunk) => readChunk(door, stream, chunk, onMessage)));
+  const answers = await Promise.all(chunks.map((chunk) => readChunk(door, stream, chunk, onMessage, onUpTo)));
   return answers.find((answer) => answer !== 'ok') ?? 'ok';
 }
 
@@ -28,6 +32,7 @@ async function readChunk(
   stream: string,
   subjects: readonly string[],
   onMessage: OnMessage,
+  onUpTo?: (sequence: number) => void,
 ): Promise<string> {
   let problem: string | undefined;
   let left = 0;
@@ -36,6 +41,8 @@ async function readChunk(
     const status = msg.headers?.code ?? 0;
     if (status === 204 || status === 404) {
       left = Number(msg.headers?.get('Nats-Num-Pending') || 0);
+      const upTo = msg.headers?.get('Nats-UpTo-Sequence');
+      if (upTo) onUpTo?.(Number(upTo));
       return 'done';
     }
     if (status >= 400) {
@@ -56,5 +63,5 @@ async function readChunk(
   // The server ends an answer at a number of bytes (64 MB): what is missing is not absent, it was not sent.
   if (seen.size === 0) return 'the server sends nothing';
   const rest = subjects.filter((subject) => !seen.has(subject));
-  return readChunk(door, stream, rest, onMessage);
+  return readChunk(door, stream, rest, onMessage, onUpTo);
 }

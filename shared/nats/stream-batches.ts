@@ -1,9 +1,10 @@
 // All messages of a stream, or of some of its subjects, by batched direct gets (NATS 2.11): hundreds a request, without a
-// consumer. For tools: any replica answers, so the newest may be missing for a moment.
+// consumer. For tools: any replica answers; one that is behind is waited for.
 import type { Msg } from 'nats';
 import { StitchworkError } from '../kernel/errors.ts';
 import type { NatsDoor } from './connect.ts';
-import { streamInfo } from './jetstream-api.ts';
+import { getMessage, streamInfo } from './jetstream-api.ts';
+import { whileBehind } from './leader-lag.ts';
 
 export interface BatchedMessage {
   readonly subject: string;
@@ -41,8 +42,50 @@ export async function* readBatches(
     const wanted = batch.filter(({ sequence }) => sequence <= last);
     if (wanted.length > 0) yield wanted;
     const end = batch.at(-1)?.sequence;
-    if (end === undefined || wanted.length < batch.length) return;
-    next = end + 1;
+    if (wanted.length < batch.length) return;
+    if (end !== undefined) next = end + 1;
+    else if (!(await hasMore(door, stream, filter, next, last))) return;
+  }
+}
+
+/** Nothing came: false when the leader has nothing either, true when a replica that was behind may have it now. */
+async function hasMore(
+  door: NatsDoor,
+  stream: string,
+  filter: string,
+  from: number,
+  to: number,
+): Promise<boolean> {
+  const query = { seq: from, next_by_subj: filter };
+  const message = await getMessage(door, stream, query, 'LOG_UNAVAILABLE');
+  if (!message || message.sequence > to) return false;
+  const look = () => readBatch(door, stream, filter, from);
+  const seen = await whileBehind(look, (batch) => batch.length, 1);
+  if (seen.length === 0)
+    throw new StitchworkError('LOG_UNAVAILABLE', `${stream} cannot be read: a replica lags behind`);
+  return true;
+}
+
+const ROUNDS_MAX = 50;
+
+/**
+ * As `readBatches`, for subjects of which the stream keeps the last message: what is written while it is read moves to its
+ * end, so the reading goes on behind what it has read until the end stands still, or a number of times.
+ */
+export async function* followBatches(
+  door: NatsDoor,
+  stream: string,
+  { filter, fromSequence = 1, signal }: BatchOptions & { readonly signal?: AbortSignal },
+): AsyncGenerator<readonly BatchedMessage[]> {
+  let next = fromSequence;
+  for (let round = 0; round < ROUNDS_MAX; round++) {
+    for await (const batch of readBatches(door, stream, { filter, fromSequence: next })) {
+      signal?.throwIfAborted();
+      next = batch.at(-1)!.sequence + 1;
+      yield batch;
+    }
+    const query = { seq: next, next_by_subj: filter };
+    if (!(await getMessage(door, stream, query, 'LOG_UNAVAILABLE'))) return;
   }
 }
 

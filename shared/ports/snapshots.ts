@@ -1,6 +1,6 @@
 // Snapshot tables in their own bucket: rows that somebody else computed, one run of a table in force at a time.
 
-import type { StoredRow } from '../contract/snapshot-records.ts';
+import type { PageLayout, StoredRow } from '../contract/snapshot-records.ts';
 
 export interface CurrentSnapshot {
   readonly run: number;
@@ -32,10 +32,20 @@ export interface LoadOptions {
   readonly onProgress: (rows: number) => void;
 }
 
+export interface StoredPage {
+  readonly page: number;
+  readonly rows: readonly StoredRow[];
+}
+
 /** Rows of a table as they are stored, whatever run they are of. */
-export interface SnapshotRows {
-  /** Each row that was there when the reading began; one that is written meanwhile may come twice. Throws STORE_UNAVAILABLE. */
-  stored(table: string): AsyncIterable<readonly { readonly encodedValue: string; readonly row: StoredRow }[]>;
+export interface SnapshotPages {
+  /**
+   * Every page of the layout, as it was when the reading began or later; one that is written meanwhile may come twice.
+   * Throws STORE_UNAVAILABLE, also when not all can be read.
+   */
+  stored(table: string, layout: PageLayout): AsyncIterable<readonly StoredPage[]>;
+  /** Removes the pages of a generation that is not in force. Throws STORE_UNAVAILABLE. */
+  drop(table: string, generation: number): Promise<void>;
 }
 
 export interface Snapshots {

@@ -5,11 +5,13 @@ import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { loadTable } from '../../batch/snapshots/load-table.ts';
 import { rollBackTable } from '../../batch/snapshots/roll-back.ts';
-import { ROWS_AT_ONCE, type TableDeps } from '../../batch/snapshots/table-writer.ts';
+import type { TableDeps } from '../../batch/snapshots/table-writer.ts';
 import { encodeKeyValue, snapshotKeys } from '../../shared/contract/names.ts';
 import {
   decodeSnapshotRecord,
-  rowAsOf,
+  jsonAsOf,
+  pageHash,
+  pageOfHash,
   type StoredRow,
   type TablePointer,
 } from '../../shared/contract/snapshot-records.ts';
@@ -27,6 +29,9 @@ export interface SnapshotWorld {
 
 type Table = Readonly<Record<string, object>>;
 const TABLE = 'crm';
+/** Rows of some pages. */
+const MANY = 900;
+const MANY_KEYS = ['a', 'b', ...Array.from({ length: 300 }, (_, i) => `k${i}`)];
 const OPTIONS = { atMs: 1_000, onProgress() {} };
 
 async function* rowsOf(table: Table): AsyncGenerator<LoadedRow> {
@@ -37,22 +42,26 @@ async function* rowsOf(table: Table): AsyncGenerator<LoadedRow> {
 /** What readers see: the pointer and every row as of its run. */
 async function inForce({
   store,
-  rows,
+  pages,
 }: TableDeps): Promise<{ run: number; table: Table; pointer: TablePointer | undefined }> {
   const key = snapshotKeys.current(TABLE);
   const stored = (await store.read([key], 'leader')).get(key);
   const pointer = stored?.value ? decodeSnapshotRecord<TablePointer>(stored.value) : undefined;
-  const run = pointer?.run ?? 0;
+  if (!pointer) return { run: 0, table: {}, pointer };
+  const last = new Map<number, readonly StoredRow[]>();
+  for await (const batch of pages.stored(TABLE, pointer.layout))
+    for (const { page, rows } of batch) last.set(page, rows);
+  expect(last.size).toBe(2 ** pointer.layout.bits);
   const table: Record<string, object> = {};
-  const keys = new Set<string>();
-  for await (const batch of rows.stored(TABLE)) for (const { encodedValue } of batch) keys.add(encodedValue);
-  for (const encodedValue of keys) {
-    const rowKey = snapshotKeys.row(TABLE, encodedValue);
-    const value = (await store.read([rowKey], 'leader')).get(rowKey)!.value!;
-    const values = rowAsOf(decodeSnapshotRecord<StoredRow>(value), run);
-    if (values) table[Buffer.from(encodedValue, 'base64url').toString()] = values;
+  for (const [page, rows] of last) {
+    expect(new Set(rows.map(({ encodedValue }) => encodedValue)).size).toBe(rows.length);
+    for (const row of rows) {
+      expect(pageOfHash(pageHash(row.encodedValue), pointer.layout)).toBe(page);
+      const json = jsonAsOf(row, pointer.run);
+      if (json !== null) table[Buffer.from(row.encodedValue, 'base64url').toString()] = JSON.parse(json);
+    }
   }
-  return { run, table, pointer };
+  return { run: pointer.run, table, pointer };
 }
 
 /** A store that does what `at` says to each commit of rows, counted from 1. */
@@ -95,7 +104,7 @@ export function snapshotsContract(name: string, make: () => Promise<SnapshotWorl
     });
 
     it('take the last of rows of one key, wherever they stand', async () => {
-      const many = Object.fromEntries(Array.from({ length: ROWS_AT_ONCE * 2 }, (_, i) => [`k${i}`, { i }]));
+      const many = Object.fromEntries(Array.from({ length: MANY * 2 }, (_, i) => [`k${i}`, { i }]));
       async function* twice(): AsyncGenerator<LoadedRow> {
         yield* rowsOf({ a: { x: 1 }, b: { x: 1 } });
         yield* rowsOf({ a: { x: 2 } });
@@ -104,7 +113,7 @@ export function snapshotsContract(name: string, make: () => Promise<SnapshotWorl
       }
       for (let run = 1; run <= 2; run++) {
         const loaded = await loadTable(world.deps('a'), TABLE, twice(), OPTIONS);
-        expect(loaded).toMatchObject({ run, rows: ROWS_AT_ONCE * 2 + 2 });
+        expect(loaded).toMatchObject({ run, rows: MANY * 2 + 2 });
         expect(await seen()).toMatchObject({ a: { x: 2 }, b: { x: 2 } });
       }
     });
@@ -114,7 +123,7 @@ export function snapshotsContract(name: string, make: () => Promise<SnapshotWorl
       await load(before);
       async function* broken(): AsyncGenerator<LoadedRow> {
         yield* rowsOf({ a: { x: 2 }, new: { x: 2 } });
-        yield* rowsOf(Object.fromEntries(Array.from({ length: ROWS_AT_ONCE }, (_, i) => [`k${i}`, { i }])));
+        yield* rowsOf(Object.fromEntries(Array.from({ length: MANY }, (_, i) => [`k${i}`, { i }])));
         throw new Error('the file ends in the middle');
       }
       await expect(loadTable(world.deps('b'), TABLE, broken(), OPTIONS)).rejects.toThrow('in the middle');
@@ -170,7 +179,7 @@ export function snapshotsContract(name: string, make: () => Promise<SnapshotWorl
     it('killed before or after any commit leave the run in force or have made the next one, and never a mixture', async () => {
       const many = (x: number, count: number) =>
         Object.fromEntries(Array.from({ length: count }, (_, i) => [`k${i}`, { x }]));
-      const [before, after] = [many(1, 2 * ROWS_AT_ONCE + 5), many(2, 2 * ROWS_AT_ONCE)];
+      const [before, after] = [many(1, 2 * MANY + 5), many(2, 2 * MANY)];
       await load(before);
       const outcomes = new Set<string>();
       for (let step = 1; step <= (name === 'nats' ? 8 : 12); step++) {
@@ -219,6 +228,39 @@ export function snapshotsContract(name: string, make: () => Promise<SnapshotWorl
       expect(await seen()).toEqual(first);
     });
 
+    it('that are much larger or smaller stand in other pages, of which none is left when the next load has begun', async () => {
+      const table = (count: number, x: number) =>
+        Object.fromEntries(Array.from({ length: count }, (_, i) => [`k${i}`, { x: i % 7 === 0 ? x : 0 }]));
+      const layouts = [];
+      for (const [count, x] of [
+        [3, 1],
+        [MANY, 2],
+        [MANY * 8, 2],
+        [5, 3],
+        [0, 0],
+        [MANY, 1],
+      ] as const) {
+        await load(table(count, x));
+        const { table: is, pointer } = await inForce(world.deps('reader'));
+        expect(is).toEqual(table(count, x));
+        layouts.push(pointer!.layout);
+      }
+      expect(layouts.map(({ bits }) => bits)).toEqual([0, 6, 9, 0, 0, 6]);
+      await rollBackTable(world.deps('a'), TABLE);
+      expect(await seen()).toEqual({});
+      await rollBackTable(world.deps('a'), TABLE);
+      expect(await seen()).toEqual(table(MANY, 1));
+      const { pages } = world.deps('reader');
+      for (const layout of layouts.slice(0, 5)) {
+        let left = 0;
+        const reading = async () => {
+          for await (const batch of pages.stored(TABLE, layout)) left += batch.length;
+        };
+        await reading().catch(() => {});
+        expect(left).toBe(0);
+      }
+    });
+
     it('do not roll back over what a load that died has overwritten', async () => {
       await load({ a: { x: 1 } });
       await load({ a: { x: 2 } });
@@ -228,9 +270,11 @@ export function snapshotsContract(name: string, make: () => Promise<SnapshotWorl
       );
       void load({ a: { x: 3 } }, 'mortal', { ...whole, store });
       for (;;) {
-        const rows = [];
-        for await (const batch of whole.rows.stored(TABLE)) rows.push(...batch);
-        if (rows.some(({ row }) => row.run > 2)) break;
+        const rows: StoredRow[] = [];
+        const { layout } = (await inForce(whole)).pointer!;
+        for await (const batch of whole.pages.stored(TABLE, layout))
+          rows.push(...batch.flatMap((page) => page.rows));
+        if (rows.some(({ run }) => run > 2)) break;
       }
       world.kill('mortal');
       const refused = await rollBackTable(world.deps('a'), TABLE).catch((error: unknown) => error);
@@ -244,8 +288,13 @@ export function snapshotsContract(name: string, make: () => Promise<SnapshotWorl
         fc.constantFrom('a', 'b', 'c', 'd'),
         fc.record({ x: fc.integer({ min: 1, max: 3 }) }),
       );
+      // Of many rows: in other pages.
+      const many = fc
+        .integer({ min: 1, max: 3 })
+        .map((x) => Object.fromEntries(MANY_KEYS.map((key) => [key, { x }])));
+      const some = fc.oneof({ weight: 4, arbitrary: table }, { weight: 1, arbitrary: many });
       const fault = fc.constantFrom('none', 'none', 'lost', 'busy', 'unknown', 'die');
-      const attempt = fc.record({ table, faults: fc.array(fault, { maxLength: 4 }) });
+      const attempt = fc.record({ table: some, faults: fc.array(fault, { maxLength: 4 }) });
       let [made, met] = [0, 0];
       await fc.assert(
         fc.asyncProperty(fc.array(attempt, { minLength: 1, maxLength: 5 }), async (attempts) => {

@@ -1,6 +1,9 @@
 // Loads of snapshot tables over a store in memory, some of whose reads are as old as a replica's.
+import { randomUUID } from 'node:crypto';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { snapshotKeys } from '../../shared/contract/names.ts';
-import { decodeSnapshotRecord, type StoredRow } from '../../shared/contract/snapshot-records.ts';
+import { decodePage } from '../../shared/contract/snapshot-records.ts';
 import { seededRandom } from '../../shared/kernel/random.ts';
 import type { RecordStore, StoredRecord } from '../../shared/ports/record-store.ts';
 import { FakeStore, JumpClock } from '../runtime/fakes.ts';
@@ -33,16 +36,23 @@ snapshotsContract('memory', async () => {
   return {
     deps: (owner) => ({
       store: lagging,
-      rows: {
-        async *stored(table) {
-          const prefix = snapshotKeys.row(table, '');
+      pages: {
+        async *stored(table, { generation }) {
+          const prefix = snapshotKeys.page(table, generation, 0).slice(0, -1);
           const held = [...keys].filter((key) => key.startsWith(prefix)).map((key) => store.record(key));
           held.sort((a, b) => a.revision - b.revision);
-          const rows = held.flatMap(({ key, value }) => {
-            const encodedValue = key.slice(prefix.length);
-            return value ? [{ encodedValue, row: decodeSnapshotRecord<StoredRow>(value) }] : [];
-          });
-          for (let at = 0; at < rows.length; at += 500) yield rows.slice(at, at + 500);
+          const pages = held.flatMap(({ key, value }) =>
+            value ? [{ page: Number(key.slice(prefix.length)), rows: decodePage(value) }] : [],
+          );
+          for (let at = 0; at < pages.length; at += 20) yield pages.slice(at, at + 20);
+        },
+        async drop(table, generation) {
+          const prefix = snapshotKeys.page(table, generation, 0).slice(0, -1);
+          for (const key of [...keys].filter((name) => name.startsWith(prefix))) {
+            const { revision } = store.record(key);
+            keys.delete(key);
+            if (revision > 0) await store.commit([{ kind: 'delete', key, expect: revision }]);
+          }
         },
       },
       presence,
@@ -50,6 +60,7 @@ snapshotsContract('memory', async () => {
       random,
       owner,
       by: owner,
+      spoolFile: () => join(tmpdir(), `stitchwork-test-rows-${randomUUID()}`),
     }),
     kill: (owner) => void presence.there.delete(owner),
     close: async () => {},

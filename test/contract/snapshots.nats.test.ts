@@ -1,10 +1,13 @@
 // Loads of snapshot tables over nats-server.
+import { randomUUID } from 'node:crypto';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, beforeAll } from 'vitest';
 import { systemClock } from '../../shared/kernel/clock.ts';
 import { systemRandom } from '../../shared/kernel/random.ts';
 import { createPresence } from '../../shared/nats/presence.ts';
 import { createSnapshotStore } from '../../shared/nats/record-store.ts';
-import { createSnapshotRows } from '../../shared/nats/snapshots.ts';
+import { createSnapshotPages } from '../../shared/nats/snapshots.ts';
 import { startTestServer, type TestServer } from '../support/nats.ts';
 import { makeSegment } from '../support/segment.ts';
 import { snapshotsContract } from './snapshots.contract.ts';
@@ -23,7 +26,7 @@ snapshotsContract('nats', async () => {
       const presence = createPresence(door, names);
       return {
         store: createSnapshotStore(door, names),
-        rows: createSnapshotRows(door, names),
+        pages: createSnapshotPages(door, names),
         presence: {
           ...presence,
           answer(id) {
@@ -36,6 +39,7 @@ snapshotsContract('nats', async () => {
         random: systemRandom,
         owner,
         by: owner,
+        spoolFile: () => join(tmpdir(), `stitchwork-test-rows-${randomUUID()}`),
       };
     },
     kill(owner) {
