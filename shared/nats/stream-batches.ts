@@ -37,14 +37,22 @@ export async function* readBatches(
   if (!info) throw new StitchworkError('NOT_FOUND', `there is no stream ${stream}`);
   const last = Math.min(info.state.last_seq, toSequence);
   let next = Math.max(1, info.state.first_seq, fromSequence);
+  if (next > last) return;
+  let reading = readBatch(door, stream, filter, next);
   while (next <= last) {
-    const batch = await readBatch(door, stream, filter, next);
+    const batch = await reading;
     const wanted = batch.filter(({ sequence }) => sequence <= last);
-    if (wanted.length > 0) yield wanted;
     const end = batch.at(-1)?.sequence;
-    if (wanted.length < batch.length) return;
-    if (end !== undefined) next = end + 1;
-    else if (!(await hasMore(door, stream, filter, next, last))) return;
+    next = end === undefined ? next : end + 1;
+    const isLast = wanted.length < batch.length || next > last;
+    if (end === undefined && !(await hasMore(door, stream, filter, next, last))) return;
+    if (!isLast) {
+      // The next ones come while these are looked at.
+      reading = readBatch(door, stream, filter, next);
+      reading.catch(() => {});
+    }
+    if (wanted.length > 0) yield wanted;
+    if (isLast) return;
   }
 }
 
