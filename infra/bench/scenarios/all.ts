@@ -10,6 +10,7 @@ import { million } from './million.ts';
 import { peers } from './peers.ts';
 import { serverRestart } from './server-restart.ts';
 import { snapshots } from './snapshots.ts';
+import { sqlJob } from './sql-job.ts';
 import { takeover } from './takeover.ts';
 
 export const SCENARIOS: readonly Scenario[] = [
@@ -27,5 +28,6 @@ export const SCENARIOS: readonly Scenario[] = [
   serverRestart,
   million,
   snapshots,
+  sqlJob,
   peers,
 ];
