@@ -18,6 +18,7 @@ const ZONES = {
   attributes: 'actors/attributes/',
   identity: 'actors/identity/',
   journeys: 'actors/journeys/',
+  sending: 'actors/sending/',
   runtime: 'actors/runtime/',
   activation: 'actors/activation/',
   gateway: 'gateway/',
@@ -26,7 +27,7 @@ const ZONES = {
 } as const;
 type Zone = keyof typeof ZONES;
 
-const DOMAIN: readonly Zone[] = ['profile', 'identity', 'attributes', 'journeys'];
+const DOMAIN: readonly Zone[] = ['profile', 'identity', 'attributes', 'journeys', 'sending'];
 /** Who may import whom; every zone may import itself. */
 const MAY_IMPORT: Readonly<Record<Zone, readonly Zone[]>> = {
   kernel: [],
@@ -34,8 +35,9 @@ const MAY_IMPORT: Readonly<Record<Zone, readonly Zone[]>> = {
   ports: ['kernel', 'contract'],
   nats: ['kernel', 'contract', 'ports'],
   settings: ['kernel', 'contract'],
-  profile: ['kernel', 'contract', 'identity', 'attributes', 'journeys'],
-  journeys: ['kernel', 'contract', 'attributes'],
+  profile: ['kernel', 'contract', 'identity', 'attributes', 'journeys', 'sending'],
+  journeys: ['kernel', 'contract', 'attributes', 'sending'],
+  sending: ['kernel', 'contract', 'attributes'],
   attributes: ['kernel', 'contract', 'profile'],
   identity: ['kernel', 'contract', 'profile'],
   runtime: ['kernel', 'contract', 'ports'],

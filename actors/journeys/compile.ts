@@ -6,6 +6,7 @@ import type {
   JourneyStep,
 } from '../../shared/contract/config/segment-config.ts';
 import type { Expression } from '../../shared/contract/expression.ts';
+import { expressionsOf } from '../../shared/contract/template.ts';
 import { sha256Base64Url } from '../../shared/kernel/hash.ts';
 import { expressionOf } from '../attributes/evaluate.ts';
 
@@ -69,6 +70,8 @@ export function sourcesOf(step: JourneyStep): readonly string[] {
       return step.branches.flatMap(({ when }) => when ?? []);
     case 'set':
       return [step.value];
+    case 'wait_time':
+      return expressionsOf(step.zone);
     case 'wait_date':
       return [step.date];
     case 'wait_for':

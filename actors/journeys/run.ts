@@ -5,11 +5,12 @@ import type { ExpressionContext } from '../../shared/contract/expression.ts';
 import type { Activation, AuditFact } from '../../shared/contract/outbox.ts';
 import type { Template } from '../../shared/contract/template.ts';
 import { hash48, sha256Base64Url } from '../../shared/kernel/hash.ts';
+import { momentOfTime } from '../../shared/kernel/time-zone.ts';
 import { isTrue } from '../attributes/evaluate.ts';
 import { compareMarks, type Mark, type SingleState } from '../attributes/states.ts';
+import { zoneOf } from '../sending/rules.ts';
 import type { JourneyRule, Match } from './compile.ts';
 import { dueOf } from './due.ts';
-import { momentOfTime } from './local-time.ts';
 import {
   type JourneyPast,
   type JourneyPasts,
@@ -247,7 +248,7 @@ class Run {
       case 'wait':
         return momentMs + step.ms;
       case 'wait_time':
-        return momentOfTime(step.time, step.zone, momentMs);
+        return momentOfTime(step.time, this.#zoneOf(step.zone), momentMs);
       case 'wait_date': {
         const date = this.#dateOf(step.date, rule);
         const latest = step.atMostMs === null ? Number.POSITIVE_INFINITY : momentMs + step.atMostMs;
@@ -259,6 +260,10 @@ class Run {
       default:
         return 'no';
     }
+  }
+
+  #zoneOf(text: string): string {
+    return zoneOf(text)(() => this.#now());
   }
 
   #dateOf(text: string, rule: JourneyRule): number | undefined {

@@ -143,6 +143,8 @@ const BY_WEIGHT: readonly AuditKind[] = [
   'audience_left',
   'journey_entered',
   'journey_left',
+  'activation_suppressed',
+  'activation_held',
   'key_rejected',
   'key_flagged',
   'condition_failed',

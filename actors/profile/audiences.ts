@@ -2,7 +2,7 @@
 // timer at the earliest moment at which time alone may change one. How many are in is counted in the commit itself.
 import { recordKeys } from '../../shared/contract/names.ts';
 import type { AuditFact } from '../../shared/contract/outbox.ts';
-import { isTrue } from '../attributes/evaluate.ts';
+import { isTrue, resultOf } from '../attributes/evaluate.ts';
 import { nextChangeOf } from '../attributes/view.ts';
 import type { Draft } from './draft.ts';
 import type { Need } from './find-profiles.ts';
@@ -10,6 +10,7 @@ import { countJourneys, journeyMoves } from './journey-counts.ts';
 import type { Members, Profile, Redirect } from './profile.ts';
 import { isIncomplete, isUnknown } from './rebuilding.ts';
 import type { AudienceRule, Rules } from './rules.ts';
+import { underConfig } from './under-config.ts';
 import { profileContext } from './view.ts';
 
 export const AUDIENCE_TIMER = 'audiences';
@@ -54,7 +55,7 @@ export function evaluateAudiences(
   const changes: AudienceChange[] = [];
   const members: Record<string, number> = { ...known };
   for (const { name, when } of due) {
-    const isIn = isTrue(when, context, facts, `audiences.${name}.when`);
+    const isIn = isTrue(when, context, facts, whereOf(name));
     if (isIn === (members[name] !== undefined)) continue;
     if (isIn) members[name] = nowMs;
     else delete members[name];
@@ -65,6 +66,33 @@ export function evaluateAudiences(
   const isEmpty = Object.keys(members).length === 0;
   if (isEmpty && profile.audiences === undefined) return { profile, changes };
   return { profile: isEmpty ? rest : { ...rest, audiences: members }, changes };
+}
+
+/**
+ * Without bounds that were crossed before: a profile that another config decided last may not remember it. One that is crossed
+ * by falling is only crossed from beyond it. `olds`: profiles as they were stored before what happens now.
+ */
+export function newlyCrossed(
+  changes: readonly AudienceChange[],
+  olds: readonly Profile[],
+  rules: Rules,
+  facts: AuditFact[],
+): readonly AudienceChange[] {
+  if (!changes.some(({ audience }) => isHidden(audience))) return changes;
+  return changes.filter(({ audience, change }) => {
+    const rule = rules.audiences.find(({ name }) => name === audience);
+    if (!isHidden(audience) || change === 'left' || !rule) return true;
+    const held = olds.map((old) => ({ old, result: heldThen(old, rule, rules, facts) }));
+    if (rule.falls) return held.some(({ result }) => result === false);
+    return !held.some(({ old, result }) => result === true && old.configVersion !== rules.configVersion);
+  });
+}
+
+/** Whether a condition held of a profile when it was written last; undefined: it could not be told. */
+function heldThen(old: Profile, { name, when }: AudienceRule, rules: Rules, facts: AuditFact[]): unknown {
+  const then = underConfig(old, rules);
+  const context = profileContext(then, rules.config, NO_EVENT, old.updatedAtMs, rules.audienceNames);
+  return resultOf(when, context, facts, whereOf(name));
 }
 
 function mayDiffer(rule: AudienceRule, profile: Profile, before: Profile): boolean {
@@ -150,6 +178,17 @@ interface MembershipChange {
   readonly reason: 'merged' | 'ended' | undefined;
 }
 
+function whereOf(audience: string): string {
+  return isHidden(audience)
+    ? `triggers.${audience.slice(audience.indexOf(':') + 1)}.on`
+    : `audiences.${audience}.when`;
+}
+
+/** It is no audience of the config, but the memory of a trigger. */
+export function isHidden(audience: string): boolean {
+  return audience.includes(':');
+}
+
 function membershipChanges(
   profileId: string,
   before: Profile | Redirect | null,
@@ -159,8 +198,10 @@ function membershipChanges(
   const has = after?.kind === 'profile' ? after.audiences : undefined;
   if (had === has) return [];
   const reason = after === null ? 'ended' : after.kind === 'redirect' ? 'merged' : undefined;
-  const left = Object.keys(had ?? {}).filter((audience) => has?.[audience] === undefined);
-  const entered = Object.keys(has ?? {}).filter((audience) => had?.[audience] === undefined);
+  const seen = (audiences: Profile['audiences']) =>
+    Object.keys(audiences ?? {}).filter((audience) => !isHidden(audience));
+  const left = seen(had).filter((audience) => has?.[audience] === undefined);
+  const entered = seen(has).filter((audience) => had?.[audience] === undefined);
   return [
     ...left.map((audience) => ({ kind: 'audience_left', audience, profileId, reason }) as const),
     ...entered.map(

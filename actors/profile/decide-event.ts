@@ -6,7 +6,7 @@ import { uuidV7From } from '../../shared/kernel/hash.ts';
 import type { EventKeys, RejectedKey } from '../identity/keys.ts';
 import { resolveKeys, survivorOf } from '../identity/resolve.ts';
 import { type AppliedEvent, applyEvent, applyLink, matchKeyEvents } from './apply-event.ts';
-import { evaluateAudiences, isAudienceTimerDue } from './audiences.ts';
+import { evaluateAudiences, isAudienceTimerDue, newlyCrossed } from './audiences.ts';
 import type { Draft } from './draft.ts';
 import { expireProfile } from './expire.ts';
 import { findHolders, type KeyHolder, type Need } from './find-profiles.ts';
@@ -17,6 +17,7 @@ import { keyLists, type Profile } from './profile.ts';
 import { isIncomplete, noteSince } from './rebuilding.ts';
 import type { Rules } from './rules.ts';
 import { hasSeen } from './seen.ts';
+import { isMomentDue, runMoments } from './sends.ts';
 import { isStamped } from './stamps.ts';
 import { withTimers } from './timers.ts';
 import { isJourneyTimerDue, journeysEndedBy, react as reactTo } from './travel.ts';
@@ -131,9 +132,11 @@ function stitch(
   if (left === undefined) return { kind: 'need', keys: unreadLinks(candidates) };
   const profile = withoutKeys(draft, left, triggered, event, rules, facts);
   for (const { id, before, after } of draft.profileChanges())
-    if (id !== profile.id && before?.kind === 'profile' && after?.kind === 'profile')
-      draft.put(recordKeys.profile(id), withoutKeys(draft, after, before, event, rules, facts));
-  draft.put(recordKeys.profile(profile.id), withTimers(profile, rules, event.nowMs, draft));
+    if (id !== profile.id && before?.kind === 'profile' && after?.kind === 'profile') {
+      const other = withoutKeys(draft, after, before, event, rules, facts);
+      draft.put(recordKeys.profile(id), withTimers(other, rules, event.nowMs, facts, draft));
+    }
+  draft.put(recordKeys.profile(profile.id), withTimers(profile, rules, event.nowMs, facts, draft));
   return { kind: 'done', profileId: profile.id, belongsTo: profile.id, facts };
 }
 
@@ -146,12 +149,15 @@ function byTheClock(
   facts: AuditFact[],
 ): Profile {
   const byAudiences = isAudienceTimerDue(profile, event.nowMs);
-  if (!byAudiences && !isJourneyTimerDue(profile, event.nowMs)) return profile;
+  const byMoments = isMomentDue(profile, event.nowMs);
+  if (!byAudiences && !byMoments && !isJourneyTimerDue(profile, event.nowMs)) return profile;
   const looked = byAudiences
     ? evaluateAudiences(profile, undefined, event.nowMs, rules, facts)
     : { profile, changes: [] };
+  const changes = newlyCrossed(looked.changes, [profile], rules, facts);
   const cause = { id: `${event.messageId}:before:${profile.id}`, nowMs: event.nowMs };
-  const reacted = reactTo(looked.profile, { cause, changes: looked.changes }, rules, facts, draft);
+  const moved = byMoments ? runMoments(looked.profile, event.nowMs, rules, facts, draft) : looked.profile;
+  const reacted = reactTo(moved, { cause, changes }, rules, facts, draft);
   draft.stage(reacted);
   return reacted;
 }
@@ -169,7 +175,8 @@ function withoutKeys(
   const known = before.configVersion === rules.configVersion ? before : undefined;
   const looked = evaluateAudiences(underConfig(after, rules), known, nowMs, rules, facts);
   const cause = { id: `${messageId}:after:${after.id}`, nowMs };
-  return reactTo(looked.profile, { cause, changes: looked.changes }, rules, facts, draft);
+  const changes = newlyCrossed(looked.changes, [before], rules, facts);
+  return reactTo(looked.profile, { cause, changes }, rules, facts, draft);
 }
 
 /** What is to be told of the event's own time. */
@@ -208,8 +215,9 @@ function react(
   const looked = evaluateAudiences(applied, known, event.nowMs, rules, facts);
   const byEvent = runTriggers(looked.profile, event, hits, rules, facts);
   const cause = { id: event.messageId, nowMs: event.nowMs };
-  for (const activation of byEvent.activations) draft.activation(activation);
-  const occasion = { cause, event: { applied: event, hits }, changes: looked.changes };
+  for (const { activation, priority } of byEvent.requests) draft.request(activation, priority);
+  const changes = newlyCrossed(looked.changes, holders, rules, facts);
+  const occasion = { cause, event: { applied: event, hits }, changes };
   return reactTo(byEvent.profile, occasion, rules, facts, draft);
 }
 

@@ -2,7 +2,7 @@
 // event: nobody is created, attached or kept alive by it.
 import { recordKeys } from '../../shared/contract/names.ts';
 import type { AuditFact } from '../../shared/contract/outbox.ts';
-import { evaluateAudiences } from './audiences.ts';
+import { evaluateAudiences, newlyCrossed } from './audiences.ts';
 import type { Draft } from './draft.ts';
 import { chase, type Need } from './find-profiles.ts';
 import { joinBatch, withNewRows } from './join-batch.ts';
@@ -60,7 +60,8 @@ export function decideRow(
   const looked = isIncomplete(current)
     ? { profile: current, changes: [] }
     : evaluateAudiences(current, known, cause.nowMs, rules, facts);
-  const reacted = react(looked.profile, { cause, changes: looked.changes }, rules, facts, draft);
-  draft.put(recordKeys.profile(profile.id), withTimers(reacted, rules, cause.nowMs, draft));
+  const changes = newlyCrossed(looked.changes, [profile], rules, facts);
+  const reacted = react(looked.profile, { cause, changes }, rules, facts, draft);
+  draft.put(recordKeys.profile(profile.id), withTimers(reacted, rules, cause.nowMs, facts, draft));
   return { kind: 'done', profileId: profile.id, facts };
 }

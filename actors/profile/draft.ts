@@ -4,7 +4,8 @@ import type { LogEnvelope } from '../../shared/contract/event.ts';
 import { profileIdOf, recordKeys } from '../../shared/contract/names.ts';
 import type { Activation, AuditEntry } from '../../shared/contract/outbox.ts';
 import { shardOf } from '../../shared/contract/routing.ts';
-import { EVENT_FLAGGED, type EventFlag, identityCounts } from './identity-counts.ts';
+import { invariant } from '../../shared/kernel/assert.ts';
+import { EVENT_FLAGGED, type EventFlag, identityCounts, suppressedCounts } from './identity-counts.ts';
 import type { Profile, Redirect, SnapshotRow } from './profile.ts';
 import type { RecordState } from './record-codec.ts';
 
@@ -13,6 +14,13 @@ export interface ProfileChange {
   readonly before: Profile | Redirect | null;
   readonly after: Profile | Redirect | null;
 }
+
+export interface SendRequested {
+  readonly activation: Activation;
+  readonly priority: number;
+}
+
+const NO_REQUESTS: readonly SendRequested[] = [];
 
 export class Draft {
   readonly #view: RecordView;
@@ -23,6 +31,7 @@ export class Draft {
   readonly #outbox: OutboxEntry[] = [];
   readonly #alarms: AlarmChange[] = [];
   readonly #counts: Counted[] = [];
+  #requests: readonly SendRequested[] = [];
 
   constructor(view: RecordView, shards: number) {
     this.#view = view;
@@ -79,13 +88,28 @@ export class Draft {
     this.#guards.add(key);
   }
 
+  /** Something that is to be sent: the rules of sending decide when all is known. */
+  request(activation: Activation, priority: number): void {
+    this.#requests = [...this.#requests, { activation, priority }];
+  }
+
+  /** What was asked for a profile, and for those that became part of it; they are taken once. */
+  takeRequests(profileId: string): readonly SendRequested[] {
+    if (this.#requests.length === 0) return NO_REQUESTS;
+    const isOurs = ({ activation: { profileId: id } }: SendRequested) =>
+      id === profileId || this.#writes.get(recordKeys.profile(id))?.kind === 'redirect';
+    const ours = this.#requests.filter(isOurs);
+    this.#requests = this.#requests.filter((request) => !isOurs(request));
+    return ours;
+  }
+
   activation(activation: Activation): void {
     this.#append(recordKeys.activation(activation.name, activation.id), activation);
   }
 
   audit(entry: AuditEntry): void {
     this.#append(recordKeys.audit(entry.kind, entry.id), entry);
-    this.#counts.push(...identityCounts(entry.facts));
+    this.#counts.push(...identityCounts(entry.facts), ...suppressedCounts(entry.facts));
   }
 
   /** Something about the message itself, to be counted when it is committed. */
@@ -111,6 +135,7 @@ export class Draft {
 
   /** `changed`: the profile that the message was applied to, if it was to one. */
   apply(changed?: string): Apply {
+    invariant(this.#requests.length === 0, 'something was asked to be sent and not settled');
     const guards = [...this.#guards].filter((key) => !this.#writes.has(key));
     const apply: Apply = {
       kind: 'apply',

@@ -2,12 +2,13 @@
 
 import { recordKeys } from '../../shared/contract/names.ts';
 import type { AuditFact } from '../../shared/contract/outbox.ts';
-import { AUDIENCE_TIMER, evaluateAudiences, withoutAudienceTimer } from './audiences.ts';
+import { AUDIENCE_TIMER, evaluateAudiences, newlyCrossed, withoutAudienceTimer } from './audiences.ts';
 import type { Draft } from './draft.ts';
 import { chase, linkKeysOf, missingLinks, type Need } from './find-profiles.ts';
 import { EXPIRE_TIMER, endOf, REDIRECT_TIMER, rearmExpiry } from './lifecycle.ts';
 import type { HeldKey, Link, Profile, Redirect } from './profile.ts';
 import type { Rules } from './rules.ts';
+import { SEND_TIMER, sendsEnded, withoutSendTimer } from './sends.ts';
 import { withTimers } from './timers.ts';
 import { JOURNEY_TIMER, react, withoutJourneyTimer } from './travel.ts';
 import { underConfig } from './under-config.ts';
@@ -46,7 +47,8 @@ export function expireProfile(
   draft.put(recordKeys.profile(profile.id), null);
   for (const timer of Object.keys(profile.timers)) draft.cancel(profile.id, timer);
   const lastEventAt = new Date(profile.lastEventAtMs).toISOString();
-  return { kind: 'done', facts: [{ kind: 'profile_expired', profileId: profile.id, lastEventAt }] };
+  const fact: AuditFact = { kind: 'profile_expired', profileId: profile.id, lastEventAt };
+  return { kind: 'done', facts: [fact, ...sendsEnded(profile)] };
 }
 
 function missingRedirects(draft: Draft, profile: Profile): readonly string[] {
@@ -88,19 +90,13 @@ export function decideTimer(
     if (state.timers[EXPIRE_TIMER]?.generation === timer.generation)
       return expiryDue(draft, state, nowMs, rules);
   }
-  if (state?.kind === 'profile' && timer.timer === AUDIENCE_TIMER) {
+  const due = DUE[timer.timer];
+  if (state?.kind === 'profile' && due) {
     if (state.configVersion > rules.configVersion) {
       return { kind: 'wait', reason: `config version ${state.configVersion} is in use already` };
     }
-    if (state.timers[AUDIENCE_TIMER]?.generation === timer.generation)
-      return audiencesDue(draft, state, timer, nowMs, rules);
-  }
-  if (state?.kind === 'profile' && timer.timer === JOURNEY_TIMER) {
-    if (state.configVersion > rules.configVersion) {
-      return { kind: 'wait', reason: `config version ${state.configVersion} is in use already` };
-    }
-    if (state.timers[JOURNEY_TIMER]?.generation === timer.generation)
-      return journeysDue(draft, state, timer, nowMs, rules);
+    if (state.timers[timer.timer]?.generation === timer.generation)
+      return due(draft, state, timer, nowMs, rules);
   }
   return { kind: 'done', facts: [] };
 }
@@ -117,8 +113,9 @@ function audiencesDue(
   const current = underConfig(withoutAudienceTimer(profile), rules);
   const looked = evaluateAudiences(current, undefined, nowMs, rules, facts);
   const cause = { id: `timer:${profile.id}:${AUDIENCE_TIMER}:${generation}`, nowMs };
-  const reacted = react(looked.profile, { cause, changes: looked.changes }, rules, facts, draft);
-  draft.put(recordKeys.profile(profile.id), withTimers(reacted, rules, nowMs, draft));
+  const changes = newlyCrossed(looked.changes, [profile], rules, facts);
+  const reacted = react(looked.profile, { cause, changes }, rules, facts, draft);
+  draft.put(recordKeys.profile(profile.id), withTimers(reacted, rules, nowMs, facts, draft));
   return { kind: 'done', facts };
 }
 
@@ -134,9 +131,23 @@ function journeysDue(
   const current = underConfig(withoutJourneyTimer(profile), rules);
   const cause = { id: `timer:${profile.id}:${JOURNEY_TIMER}:${generation}`, nowMs };
   const reacted = react(current, { cause, changes: [] }, rules, facts, draft);
-  draft.put(recordKeys.profile(profile.id), withTimers(reacted, rules, nowMs, draft));
+  draft.put(recordKeys.profile(profile.id), withTimers(reacted, rules, nowMs, facts, draft));
   return { kind: 'done', facts };
 }
+
+/** Moments have come, or what was held back may leave. */
+function sendsDue(draft: Draft, profile: Profile, _timer: TimerMessage, nowMs: number, rules: Rules): Done {
+  const facts: AuditFact[] = [];
+  const current = underConfig(withoutSendTimer(profile), rules);
+  draft.put(recordKeys.profile(profile.id), withTimers(current, rules, nowMs, facts, draft));
+  return { kind: 'done', facts };
+}
+
+const DUE: Readonly<Record<string, typeof sendsDue>> = {
+  [AUDIENCE_TIMER]: audiencesDue,
+  [JOURNEY_TIMER]: journeysDue,
+  [SEND_TIMER]: sendsDue,
+};
 
 function expiryDue(draft: Draft, profile: Profile, nowMs: number, rules: Rules): Done | Need {
   const end = endOf(profile, rules.config);

@@ -7,10 +7,24 @@ import {
   IDENTITY_KINDS,
   REFUSE_REASONS,
   REJECT_REASONS,
+  SUPPRESS_REASONS,
 } from '../../shared/contract/outbox.ts';
 
 /** The kind of counts about messages. */
 export const EVENT_FLAGGED = 'event';
+/** The kind of counts about activations that were not sent. */
+export const ACTIVATION_SUPPRESSED = 'activation_suppressed';
+
+/** One for each activation that was held back or suppressed, by reason. */
+export function suppressedCounts(facts: readonly AuditFact[]): readonly Counted[] {
+  return facts.flatMap(({ kind, reason }) =>
+    kind === 'activation_suppressed'
+      ? { kind: ACTIVATION_SUPPRESSED, reason: SUPPRESS.has(reason ?? '') ? reason! : 'other' }
+      : kind === 'activation_held'
+        ? { kind: ACTIVATION_SUPPRESSED, reason: 'held' }
+        : [],
+  );
+}
 export type EventFlag =
   /** It came when a window of a counter that it feeds had passed: it counts in totals and longer windows. */
   | 'late'
@@ -19,6 +33,7 @@ export type EventFlag =
   /** An expression could not be evaluated on it. */
   | 'condition_failed';
 
+const SUPPRESS: ReadonlySet<string> = new Set(SUPPRESS_REASONS);
 const KINDS: ReadonlySet<string> = new Set(IDENTITY_KINDS);
 const REASONS: ReadonlySet<string> = new Set([...REJECT_REASONS, ...REFUSE_REASONS, ...EVICT_REASONS]);
 

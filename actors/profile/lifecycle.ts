@@ -3,6 +3,7 @@ import type { SegmentConfig } from '../../shared/contract/config/segment-config.
 import { recordKeys } from '../../shared/contract/names.ts';
 import { joinAttributes } from '../attributes/kinds.ts';
 import { mergeJourneys, mergePasts } from '../journeys/states.ts';
+import { mergeSending } from '../sending/states.ts';
 import type { Draft } from './draft.ts';
 import {
   FORMER_MAX,
@@ -85,7 +86,7 @@ export function mergeProfiles(
     attributes: joinAttributes(survivor.attributes, other.attributes, config, 'profiles'),
     seen: mergeSeen(survivor.seen, other.seen, nowMs),
     generation: Math.max(survivor.generation, other.generation),
-    fired: { ...other.fired, ...survivor.fired },
+    fired: latest(survivor.fired, other.fired),
     mergedFrom: [...survivor.mergedFrom, ...other.mergedFrom, other.id].slice(-MERGED_FROM_MAX),
     mergedCount: survivor.mergedCount + other.mergedCount + 1,
     configVersion: Math.max(survivor.configVersion, other.configVersion),
@@ -94,16 +95,24 @@ export function mergeProfiles(
   };
 }
 
+function latest(a: Profile['fired'], b: Profile['fired']): Profile['fired'] {
+  const both: Record<string, number> = { ...a };
+  for (const [name, atMs] of Object.entries(b)) both[name] = Math.max(atMs, both[name] ?? atMs);
+  return both;
+}
+
 function mergeSideLists(a: Profile, b: Profile): Partial<Profile> {
   const apart = [...(a.apart ?? []), ...(b.apart ?? [])];
   const rebuilding = [...(a.rebuilding ?? []), ...(b.rebuilding ?? [])];
   const observed = joinLists(b.observed, a.observed, OBSERVED_MAX);
   const former = joinLists(b.former, a.former, FORMER_MAX);
+  const sending = mergeSending(a.sending, b.sending);
   return {
     ...(apart.length > 0 && { apart }),
     ...(observed && { observed }),
     ...(rebuilding.length > 0 && { rebuilding }),
     ...(former && { former }),
+    ...(sending && { sending }),
     ...((a.batch || b.batch) && { batch: { ...b.batch, ...a.batch } }),
     ...((a.journeys || b.journeys) && { journeys: mergeJourneys(a.journeys, b.journeys).journeys }),
     ...((a.journeyPasts || b.journeyPasts) && { journeyPasts: mergePasts(a.journeyPasts, b.journeyPasts) }),

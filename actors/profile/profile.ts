@@ -3,6 +3,7 @@
 
 import type { AttributeState } from '../attributes/states.ts';
 import type { JourneyPasts, Journeys } from '../journeys/states.ts';
+import type { Sending } from '../sending/states.ts';
 import type { Rebuilding } from './rebuilding.ts';
 import type { Seen } from './seen.ts';
 import type { Stamp } from './stamps.ts';
@@ -46,11 +47,11 @@ export interface Profile {
   readonly attributes: Readonly<Record<string, AttributeState>>;
   readonly seen: Seen;
   readonly timers: Readonly<Record<string, TimerState>>;
-  /** Audiences that it is in, by name, with the log time since which it is. */
+  /** Audiences that it is in, and bounds that it has crossed, by name, with the log time since which it is. */
   readonly audiences?: Readonly<Record<string, number>>;
   /** Of the newest timer: never used twice. */
   readonly generation: number;
-  /** Triggers with `once` that have fired, with the log time. */
+  /** Triggers with `once` that have fired, with the log time of the last. */
   readonly fired: Readonly<Record<string, number>>;
   readonly mergedFrom: readonly string[];
   readonly mergedCount: number;
@@ -63,6 +64,8 @@ export interface Profile {
   /** Journeys that it is in, and what is kept of those that it was in. */
   readonly journeys?: Journeys;
   readonly journeyPasts?: JourneyPasts;
+  /** What is sent to it: caps, what is held back, moments to come. */
+  readonly sending?: Sending;
   /** Messages that were applied without a checkpoint. */
   readonly stamps?: readonly Stamp[];
   /** Splits of which the attributes of before are still to come. */

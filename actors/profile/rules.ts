@@ -20,6 +20,8 @@ import { stepsOf } from '../attributes/kinds.ts';
 import { ownersOf, withSourcesOf } from '../attributes/view.ts';
 import { compileJourney, journeySources } from '../journeys/compile.ts';
 import type { JourneyRules } from '../journeys/run.ts';
+import { compileMoment, type MomentRule } from '../sending/moments.ts';
+import { type CompiledSendRules, compileSendRules, sendSources } from '../sending/rules.ts';
 import type { CurrentRuns } from './join-batch.ts';
 
 export interface TriggerRule {
@@ -56,6 +58,12 @@ export interface Rules {
   /** By audience. */
   readonly onEntered: ReadonlyMap<string, readonly TriggerRule[]>;
   readonly onLeft: ReadonlyMap<string, readonly TriggerRule[]>;
+  /** By trigger: those that wait for a moment. */
+  readonly onMoment: ReadonlyMap<string, readonly TriggerRule[]>;
+  readonly moments: readonly MomentRule[];
+  readonly sends: CompiledSendRules;
+  /** Values of the profile that rules of sending name; undefined: perhaps any. */
+  readonly sendNames: ReadonlySet<string> | undefined;
   /** Whether a change of audience may set off what fires once. */
   readonly audiencesMark: boolean;
   /** Values of the profile that triggers and their payloads name; undefined: perhaps any. */
@@ -77,6 +85,13 @@ export interface AudienceRule {
   readonly attributes: ReadonlySet<string>;
   /** It may depend on more than attributes. */
   readonly always: boolean;
+  /** A bound that is only crossed from beyond it. */
+  readonly falls: boolean;
+}
+
+/** Under which a profile remembers that a bound is crossed; no name of a config has a colon. */
+export function hiddenAudience(trigger: string): string {
+  return `trigger:${trigger}`;
 }
 
 /** The config must have been parsed: what does not compile here is a bug. */
@@ -107,8 +122,14 @@ export function compileRules(
     steps: groupBy(steps, ({ on }) => on),
     shortestWindow: shortestWindows(config),
     triggers: groupBy(triggers, ({ config: { on } }) => ('event' in on ? on.event : null)),
-    onEntered: groupBy(triggers, ({ config: { on } }) => ('entered' in on ? on.entered : null)),
+    onEntered: groupBy(triggers, ({ config: { name, on } }) =>
+      'entered' in on ? on.entered : 'becomes' in on ? hiddenAudience(name) : null,
+    ),
     onLeft: groupBy(triggers, ({ config: { on } }) => ('left' in on ? on.left : null)),
+    onMoment: groupBy(triggers, ({ config: { name, on } }) => ('at' in on ? name : null)),
+    moments: config.triggers.flatMap((trigger) => compileMoment(trigger) ?? []),
+    sends: compileSendRules(config),
+    sendNames: namesIn(sendSources(config)),
     audiencesMark: config.triggers.some(({ on, once }) => once && !('event' in on)),
     triggerNames: namesIn(triggerSources(config)),
     ...journeyRules(config, configVersion, formerJourneys, activations),
@@ -168,7 +189,12 @@ function audienceRules(
 ): Pick<Rules, 'audiences' | 'audienceNames' | 'audiencesByClock'> {
   const owners = ownersOf(config);
   const everything: ReadonlySet<string> = new Set(owners.keys());
-  const audiences = config.audiences.map(({ name, when }) => {
+  // A bound that is crossed is an audience that nobody sees.
+  const crossings = config.triggers.flatMap(({ name, on }) =>
+    'becomes' in on ? { name: hiddenAudience(name), when: on.becomes, falls: on.falls } : [],
+  );
+  const all: readonly { name: string; when: string; falls?: boolean }[] = [...config.audiences, ...crossings];
+  const audiences = all.map(({ name, when, falls = false }) => {
     const named = namesIn([when]);
     const names = withSourcesOf(named ?? everything, config);
     const sources = [when, ...[...names].flatMap((each) => sourceOf(owners.get(each)))];
@@ -176,7 +202,7 @@ function audienceRules(
     const always = sources.some((text) => namesRoot(text, 'keys') || namesRoot(text, 'keys_all'));
     const byClock = sources.some((text) => /(?<![.\w])now(?!\w)/.test(text));
     return {
-      rule: { name, when: expressionOf(when), attributes, always: always || byClock },
+      rule: { name, when: expressionOf(when), attributes, always: always || byClock, falls },
       names,
       byClock,
     };

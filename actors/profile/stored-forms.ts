@@ -2,6 +2,7 @@
 // their meaning; what is new goes to the end, with a new record version.
 import { attributeOf, attributeRow } from '../attributes/stored-forms.ts';
 import type { JourneyPasts, Journeys } from '../journeys/states.ts';
+import type { Sending } from '../sending/states.ts';
 import type {
   Apart,
   HeldKey,
@@ -128,8 +129,9 @@ function profileRow(profile: Profile): Row {
     profile.audiences ?? null,
     profile.batch ? mapValues(profile.batch, ({ run, atMs, of, values }) => [run, atMs, of, values]) : null,
   ];
-  if (profile.journeys || profile.journeyPasts)
+  if (profile.journeys || profile.journeyPasts || profile.sending)
     row.push(profile.journeys ?? null, profile.journeyPasts ?? null);
+  if (profile.sending) row.push(profile.sending);
   return row;
 }
 
@@ -161,7 +163,8 @@ function profileOf(row: Row, version: number): Profile {
     !row[20] &&
     !row[21] &&
     !row[22] &&
-    !row[23]
+    !row[23] &&
+    !row[24]
   )
     return state;
   return {
@@ -176,6 +179,7 @@ function profileOf(row: Row, version: number): Profile {
     ...(row[21] ? { batch: mapValues(row[21] as Record<string, Row>, joinedOf) } : {}),
     ...(row[22] ? { journeys: row[22] as Journeys } : {}),
     ...(row[23] ? { journeyPasts: row[23] as JourneyPasts } : {}),
+    ...(row[24] ? { sending: row[24] as Sending } : {}),
   };
 }
 

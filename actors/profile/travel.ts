@@ -42,7 +42,7 @@ export function react(
   let event = occasion.event;
   for (let round = 0; round < ROUNDS_MAX; round++) {
     const triggered = runAudienceTriggers(current, changes, causeOf(occasion.cause, round), rules, facts);
-    for (const activation of triggered.activations) draft.activation(activation);
+    for (const { activation, priority } of triggered.requests) draft.request(activation, priority);
     current = goThrough(
       triggered.profile,
       { ...occasion, changes, ...(event && { event }) },
@@ -95,7 +95,10 @@ function goThrough(
   const travelled = travel(traveller, happening, rules.journeys, contextOf);
   facts.push(...travelled.facts);
   const keys = keysNewest(profile);
-  for (const activation of travelled.activations) draft.activation({ ...activation, keys });
+  for (const activation of travelled.activations) {
+    const rule = rules.journeys.journeys.find(({ name }) => name === activation.cause.journey);
+    draft.request({ ...activation, keys }, rule?.config.priority ?? 0);
+  }
   if (travelled.facts.length === 0 && isSame(journeys, travelled.journeys) && isSame(pasts, travelled.pasts))
     return profile;
   return withJourneys(withSet(profile, travelled.set), travelled.journeys, travelled.pasts);

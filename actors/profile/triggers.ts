@@ -4,7 +4,7 @@ import type { Activation, AuditFact } from '../../shared/contract/outbox.ts';
 import { sha256Base64Url } from '../../shared/kernel/hash.ts';
 import { isTrue } from '../attributes/evaluate.ts';
 import type { AppliedEvent } from './apply-event.ts';
-import type { AudienceChange } from './audiences.ts';
+import { type AudienceChange, isHidden } from './audiences.ts';
 import type { Profile } from './profile.ts';
 import { isUnknown } from './rebuilding.ts';
 import type { Rules, TriggerRule } from './rules.ts';
@@ -12,7 +12,7 @@ import { keysNewest, profileContext } from './view.ts';
 
 export interface Triggered {
   readonly profile: Profile;
-  readonly activations: readonly Activation[];
+  readonly requests: readonly { readonly activation: Activation; readonly priority: number }[];
 }
 
 /** What sets triggers off: a message of the log at its log time. */
@@ -28,7 +28,10 @@ interface Due {
   readonly rule: TriggerRule;
   readonly because:
     | { readonly event: string }
-    | { readonly audience: string; readonly change: 'entered' | 'left' };
+    | { readonly audience: string; readonly change: 'entered' | 'left' }
+    | { readonly moment: string }
+    /** A bound was crossed. */
+    | Readonly<Record<never, never>>;
 }
 
 const ID_LENGTH = 22;
@@ -65,9 +68,23 @@ export function runAudienceTriggers(
 ): Triggered {
   const due = changes.flatMap(({ audience, change }) => {
     const waiting = change === 'entered' ? rules.onEntered : rules.onLeft;
-    return (waiting.get(audience) ?? []).map((rule): Due => ({ rule, because: { audience, change } }));
+    const because = isHidden(audience) ? {} : { audience, change };
+    return (waiting.get(audience) ?? []).map((rule): Due => ({ rule, because }));
   });
   return fire(profile, due, NO_EVENT, cause, rules, facts);
+}
+
+/** Activations of a moment that has come. */
+export function runMomentTriggers(
+  profile: Profile,
+  { trigger, atMs }: { readonly trigger: string; readonly atMs: number },
+  nowMs: number,
+  rules: Rules,
+  facts: AuditFact[],
+): Triggered {
+  const because = { moment: new Date(atMs).toISOString() };
+  const due = (rules.onMoment.get(trigger) ?? []).map((rule): Due => ({ rule, because }));
+  return fire(profile, due, NO_EVENT, { id: `moment:${profile.id}:${atMs}`, nowMs }, rules, facts);
 }
 
 function fire(
@@ -78,22 +95,23 @@ function fire(
   rules: Rules,
   facts: AuditFact[],
 ): Triggered {
-  if (due.length === 0) return { profile, activations: [] };
+  if (due.length === 0) return { profile, requests: [] };
   const { bytes = 0 } = cause;
   const context = { ...profileContext(profile, rules.config, event, cause.nowMs, rules.triggerNames), bytes };
-  const activations: Activation[] = [];
+  const requests: { activation: Activation; priority: number }[] = [];
   const fired: Record<string, number> = {};
   for (const one of due) {
-    const { name, once } = one.rule.config;
-    if (once && (profile.fired[name] !== undefined || fired[name] !== undefined)) continue;
+    const { name, once, everyMs, priority } = one.rule.config;
+    const lastMs = fired[name] ?? profile.fired[name];
+    if (once && lastMs !== undefined && (everyMs === null || cause.nowMs - lastMs < everyMs)) continue;
     if (isUnknown(profile, one.rule.attributes)) continue;
     if (one.rule.when && !isTrue(one.rule.when, context, facts, `triggers.${name}.when`)) continue;
     if (once) fired[name] = cause.nowMs;
-    activations.push(activationOf(profile, one, cause, rules, context));
+    requests.push({ activation: activationOf(profile, one, cause, rules, context), priority });
   }
   const marked =
     Object.keys(fired).length > 0 ? { ...profile, fired: { ...profile.fired, ...fired } } : profile;
-  return { profile: marked, activations };
+  return { profile: marked, requests };
 }
 
 function activationOf(

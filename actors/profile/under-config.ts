@@ -4,11 +4,11 @@ import type { Profile } from './profile.ts';
 import type { Rules } from './rules.ts';
 
 /** The same reference when this config decided last. Never given a profile of a newer config. */
-export function underConfig(profile: Profile, { config, configVersion }: Rules): Profile {
+export function underConfig(profile: Profile, { config, configVersion, audiences: known }: Rules): Profile {
   if (profile.configVersion === configVersion) return profile;
   const { audiences: before, ...rest } = profile;
   const attributes = only(profile.attributes, config.attributes.filter(isKept));
-  const audiences = only(before ?? {}, config.audiences);
+  const audiences = only(before ?? {}, known);
   const isNone = Object.keys(audiences).length === 0;
   return { ...rest, attributes, configVersion, ...(isNone ? {} : { audiences }) };
 }

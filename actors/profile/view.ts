@@ -17,6 +17,8 @@ export interface ProfileView {
   readonly audiences: readonly string[];
   /** Journeys that it is in: at which step, since when, and until when by time alone. */
   readonly journeys: Readonly<Record<string, JourneyView>>;
+  /** Activations that are held back for quiet hours. */
+  readonly held: readonly HeldView[];
   readonly createdAt: string;
   readonly updatedAt: string;
   readonly mergedFrom: readonly string[];
@@ -24,6 +26,12 @@ export interface ProfileView {
   readonly mergedCount: number;
   /** Version of the config that decided last. */
   readonly configVersion: number;
+}
+
+export interface HeldView {
+  readonly activation: string;
+  readonly id: string;
+  readonly until: string;
 }
 
 export interface JourneyView {
@@ -56,6 +64,9 @@ export function viewProfile(profile: Profile, config: SegmentConfig, nowMs: numb
     batchAsOf: batchAsOf(profile, config),
     audiences: Object.keys(profile.audiences ?? {}).filter((name) => names.has(name)),
     journeys: shownJourneys(profile, config),
+    held: (profile.sending?.held ?? []).map(({ activation: { name, id }, dueMs }) => {
+      return { activation: name, id, until: new Date(dueMs).toISOString() };
+    }),
     createdAt: new Date(profile.createdAtMs).toISOString(),
     updatedAt: new Date(profile.updatedAtMs).toISOString(),
     mergedFrom: profile.mergedFrom,

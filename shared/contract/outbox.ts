@@ -18,6 +18,8 @@ export const AUDIT_KINDS = [
   'audience_left',
   'journey_entered',
   'journey_left',
+  'activation_held',
+  'activation_suppressed',
   'condition_failed',
   'dead_lettered',
   'config_applied',
@@ -59,11 +61,15 @@ export interface Activation {
     readonly journey?: string;
     /** Of a journey. */
     readonly step?: string;
+    /** That a trigger waited for, ISO 8601. */
+    readonly moment?: string;
     /** Of the event, or what names the timer that rang. */
     readonly messageId: string;
   };
-  /** ISO 8601, log time of the cause. */
+  /** ISO 8601, log time of the cause; of what was held back the time when it was let out. */
   readonly at: string;
+  /** Of what was held back: log time of the cause. */
+  readonly decidedAt?: string;
   readonly configVersion: number;
 }
 
@@ -124,6 +130,18 @@ export const JOURNEY_REASONS = [
   'config',
   /** Its steps go round without a wait. */
   'loop',
+] as const;
+/** Why an activation that was decided was not sent (`activation_suppressed`). */
+export const SUPPRESS_REASONS = [
+  /** A cap on how often the profile gets it, or anything of its channel. */
+  'capped',
+  'no_consent',
+  /** More is held back for the profile than is kept. */
+  'too_many_held',
+  /** The config has no such activation any more. */
+  'config',
+  /** The profile is no more. */
+  'ended',
 ] as const;
 export type RejectReason = (typeof REJECT_REASONS)[number];
 export type RefuseReason = (typeof REFUSE_REASONS)[number];

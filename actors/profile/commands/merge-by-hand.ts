@@ -37,7 +37,7 @@ export function mergeByHand(
   const facts: AuditFact[] = [];
   const joined = withoutApartOf(merged, survivor, other);
   const { profile } = evaluateAudiences(joined, undefined, input.nowMs, rules, facts);
-  draft.put(recordKeys.profile(survivor.id), withTimers(profile, rules, input.nowMs, draft));
+  draft.put(recordKeys.profile(survivor.id), withTimers(profile, rules, input.nowMs, facts, draft));
   const fact: AuditFact = {
     kind: 'profiles_merged',
     into: survivor.id,

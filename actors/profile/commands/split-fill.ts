@@ -50,7 +50,7 @@ export function fillSplit(
   const facts = [factOf(profile, command, input)];
   // What it came into or left long ago sets nothing off now.
   const { profile: settled } = evaluateAudiences(filled, undefined, input.nowMs, rules, facts);
-  draft.put(recordKeys.profile(profile.id), withTimers(settled, rules, input.nowMs, draft));
+  draft.put(recordKeys.profile(profile.id), withTimers(settled, rules, input.nowMs, facts, draft));
   return done(input, [profile.id], facts);
 }
 

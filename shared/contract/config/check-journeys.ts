@@ -1,5 +1,6 @@
 // Meaning of journeys: what they refer to is there, conditions compile, percentages add up, and no step goes round for ever.
 import type { MeaningCheck } from './check-meaning.ts';
+import { checkZone } from './check-sending.ts';
 import type { RawJourney, RawMatch, RawStep } from './journey-schemas.ts';
 import type { RawSegment } from './schema.ts';
 import type { Path } from './source-map.ts';
@@ -107,17 +108,7 @@ function checkUntil(
   if ('on' in until) checkMatch(until, at, known, check);
   else if ('when' in until) check.condition(until.when, [...at, 'when'], 'state');
   else if ('date' in until) check.expression(until.date, [...at, 'date'], 'state');
-  else if (until.zone !== undefined && !isZone(until.zone))
-    check.at([...at, 'zone'], 'SHAPE', `there is no time zone '${until.zone}'`);
-}
-
-function isZone(zone: string): boolean {
-  try {
-    new Intl.DateTimeFormat('en', { timeZone: zone });
-    return true;
-  } catch {
-    return false;
-  }
+  else checkZone(until.zone, [...at, 'zone'], check);
 }
 
 /** A jump back to a stretch in which nothing waits would go round for ever. */

@@ -19,6 +19,8 @@ const NAMES = new Set([
   'to',
   'activate',
   'backfill',
+  'channel',
+  'frequency_cap',
 ]);
 
 export function checkLimits(raw: RawSegment, check: MeaningCheck): void {

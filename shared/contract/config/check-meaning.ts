@@ -6,6 +6,7 @@ import { checkAttributes } from './check-attributes.ts';
 import { checkDestinations } from './check-destinations.ts';
 import { checkJourneys } from './check-journeys.ts';
 import { checkLimits } from './check-limits.ts';
+import { checkSending } from './check-sending.ts';
 import { checkStitching } from './check-stitching.ts';
 import type { ConfigProblem } from './problem.ts';
 import { checkCatalogs, checkTables } from './read-table.ts';
@@ -24,6 +25,7 @@ export function checkMeaning(
   for (const section of [
     'events',
     'audiences',
+    'channels',
     'activations',
     'triggers',
     'journeys',
@@ -37,28 +39,7 @@ export function checkMeaning(
   raw.events?.forEach(({ when }, i) => void check.condition(when, ['events', i, 'when'], 'event'));
   raw.audiences?.forEach(({ when }, i) => void check.condition(when, ['audiences', i, 'when'], 'state'));
   checkAttributes(raw.attributes ?? [], events, raw.batch?.tables ?? [], check);
-  const destinations = namesOf(raw.destinations);
-  raw.activations?.forEach((activation, i) => {
-    if (activation.payload) check.template(activation.payload, ['activations', i, 'payload']);
-    const { to } = activation;
-    if (raw.destinations === undefined) return;
-    if (typeof to === 'string') check.reference(to, destinations, 'destination', ['activations', i, 'to']);
-    else
-      to?.forEach(
-        (each, j) => void check.reference(each, destinations, 'destination', ['activations', i, 'to', j]),
-      );
-  });
-  const activations = namesOf(raw.activations);
-  const audiences = namesOf(raw.audiences);
-  raw.triggers?.forEach(({ on, when, activate }, i) => {
-    if (typeof on === 'string') check.reference(on, events, 'key event', ['triggers', i, 'on']);
-    else {
-      const [change, audience] = Object.entries(on)[0]!;
-      check.reference(audience, audiences, 'audience', ['triggers', i, 'on', change]);
-    }
-    check.condition(when, ['triggers', i, 'when'], typeof on === 'string' ? 'profile' : 'state');
-    check.reference(activate, activations, 'activation', ['triggers', i, 'activate']);
-  });
+  checkSending(raw, check);
   checkJourneys(raw, check);
   checkDestinations(raw.destinations ?? [], (name) => knownTo(name, raw), check);
   checkTables(raw.batch?.tables ?? [], namesOf(keys), check);

@@ -33,9 +33,17 @@ const EFFECTS: Readonly<Record<string, Readonly<Record<Kind, string>>>> = {
     removed: 'nobody is shown in it any more; a profile leaves it with its next event',
     changed: 'memberships stay until the next event of a profile, which judges it by the new condition',
   },
+  channels: {
+    added:
+      'its rules hold for what is sent from now on; what was sent before its activations had it is not counted',
+    removed:
+      'its rules hold no longer; what is held back for quiet hours is sent when they would have been over',
+    changed:
+      'its rules hold in their new form for what is sent from now on; what is held back keeps its time',
+  },
   activations: {
     added: 'can be sent from now on',
-    removed: 'no longer sent; what was sent stays in the log',
+    removed: 'no longer sent, nor is what is held back for quiet hours; what was sent stays in the log',
     changed: 'sent in the new form from now on; what was sent stays as it was',
   },
   journeys: {

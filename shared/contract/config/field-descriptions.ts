@@ -114,21 +114,50 @@ export const FIELD_DESCRIPTIONS: Readonly<Record<string, string>> = {
   'audiences.name': 'Name of the audience.',
   'audiences.when': 'Condition (CEL) over profile, keys and now.',
 
+  channels: 'Ways to reach customers; their rules hold for all activations of a channel together.',
+  'channels.name': 'Name of the channel.',
+  'channels.frequency_cap': 'Most messages to one profile in a time, such as 3/7d, or a list of such.',
+  'channels.quiet_hours':
+    'Time of day without messages, such as 22:00-08:00: what falls into it is sent when it is over.',
+  'channels.quiet_hours.from': 'Time of day at which it begins.',
+  'channels.quiet_hours.to': 'Time of day at which it is over.',
+  'channels.quiet_hours.zone':
+    'Time zone: Europe/Berlin, or {{ profile.time_zone }} for that of each customer (default UTC).',
+  'channels.consent': 'Condition (CEL) over profile and keys: without it nothing is sent.',
+
   activations: 'Messages that leave when a trigger fires.',
   'activations.name': 'Name; subscribers find it under activations.<segment>.<name>.',
   'activations.to':
     'Destination that it is delivered to, or a list of them; without it, it is there for subscribers.',
   'activations.payload': 'What is sent: constants, or text with {{ CEL }} in it.',
-  'activations.frequency_cap': 'Most messages to one profile in a time, such as 1/24h.',
-  'activations.quiet_hours': 'Time of day without messages, such as 22:00-08:00.',
+  'activations.channel': 'Channel whose rules hold for it, together with all others of it.',
+  'activations.frequency_cap': 'Most messages to one profile in a time, such as 1/24h, or a list of such.',
+  'activations.quiet_hours':
+    'Time of day without messages, such as 22:00-08:00: what falls into it is sent when it is over.',
+  'activations.quiet_hours.from': 'Time of day at which it begins.',
+  'activations.quiet_hours.to': 'Time of day at which it is over.',
+  'activations.quiet_hours.zone':
+    'Time zone: Europe/Berlin, or {{ profile.time_zone }} for that of each customer (default UTC).',
+  'activations.consent': 'Condition (CEL) over profile and keys: without it nothing is sent.',
 
   triggers: 'Rules: something happens, and an activation leaves.',
   'triggers.name': 'Name; it remembers by it for whom it has fired.',
-  'triggers.on': 'Key event, or an audience that a profile enters or leaves: { entered: vip }.',
+  'triggers.on':
+    'Key event; an audience that a profile enters or leaves: { entered: vip }; a bound that is crossed: { crosses: profile.spend, above: 1000 }; or a moment: { at: profile.renews_at, offset: -7d }.',
   'triggers.on.entered': 'Audience.',
   'triggers.on.left': 'Audience.',
+  'triggers.on.crosses': 'Expression (CEL) over the profile that gives a number.',
+  'triggers.on.above': 'Fires when it comes to be greater than this.',
+  'triggers.on.at_least': 'Fires when it comes to be this or greater.',
+  'triggers.on.below': 'Fires when it comes to be less than this.',
+  'triggers.on.at_most': 'Fires when it comes to be this or less.',
+  'triggers.on.at': 'Expression (CEL) over the profile that gives a time.',
+  'triggers.on.offset': 'So long after that time, or before it: -7d.',
+  'triggers.on.time': 'Waits for this time of day, such as 09:00.',
+  'triggers.on.zone': 'Time zone of the time of day: a name, or {{ profile.time_zone }} (default UTC).',
   'triggers.when': 'Condition (CEL) over profile, keys and event.',
-  'triggers.once': 'Fires once for each profile.',
+  'triggers.once': 'Fires once for each profile, or once in a time such as 7d.',
+  'triggers.priority': 'Of several that fire together the highest is sent first (default 0).',
   'triggers.activate': 'Activation that leaves.',
 
   journeys: 'Paths that profiles follow over time.',
@@ -146,6 +175,7 @@ export const FIELD_DESCRIPTIONS: Readonly<Record<string, string>> = {
   'journeys.exit.when': 'Condition (CEL): with on over event and profile, alone over the profile.',
   'journeys.exit.stale': 'Over when nothing went on for so long.',
   'journeys.state': 'A draft takes nobody in (default launched).',
+  'journeys.priority': 'Of several activations that leave together the highest is sent first (default 0).',
   'journeys.paused': 'Nobody comes in and nobody goes on.',
   'journeys.steps': 'What happens, one after another; each step does one thing.',
   'journeys.steps.name': 'Name of the step, for jumps and counts; by default its number.',
@@ -155,7 +185,8 @@ export const FIELD_DESCRIPTIONS: Readonly<Record<string, string>> = {
   'journeys.steps.wait.until.when':
     'Condition (CEL): with on over event and profile, alone over the profile.',
   'journeys.steps.wait.until.time': 'Time of day, such as 09:00.',
-  'journeys.steps.wait.until.zone': 'Time zone of the time of day, such as Europe/Berlin (default UTC).',
+  'journeys.steps.wait.until.zone':
+    'Time zone of the time of day: Europe/Berlin, or {{ profile.time_zone }} for that of each customer (default UTC).',
   'journeys.steps.wait.until.date': 'Expression (CEL) over the profile that gives a time.',
   'journeys.steps.wait.at_most': 'The wait ends after so long in any case.',
   'journeys.steps.decide': 'Branches; the first whose condition holds is taken.',

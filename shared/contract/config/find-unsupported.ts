@@ -4,7 +4,6 @@ import type { RawSegment } from './schema.ts';
 import type { Path, SourceMap } from './source-map.ts';
 
 const SECTIONS = ['personalization'] as const;
-const ACTIVATION_FIELDS = ['frequency_cap', 'quiet_hours'] as const;
 
 export function findUnsupported(raw: RawSegment, source: SourceMap): readonly ConfigProblem[] {
   const problems: ConfigProblem[] = [];
@@ -14,13 +13,7 @@ export function findUnsupported(raw: RawSegment, source: SourceMap): readonly Co
         atKey: true,
       }),
     );
-  const refuseFields = (item: Readonly<Record<string, unknown>>, fields: readonly string[], path: Path) => {
-    for (const field of fields) if (item[field] !== undefined) refuse([...path, field], `'${field}'`);
-  };
   for (const section of SECTIONS)
     if (raw[section] !== undefined) refuse([section], `the section '${section}'`);
-  raw.activations?.forEach((activation, i) => {
-    refuseFields(activation, ACTIVATION_FIELDS, ['activations', i]);
-  });
   return problems;
 }

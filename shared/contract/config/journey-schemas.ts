@@ -2,6 +2,7 @@
 import { Type } from 'typebox';
 import { Duration, Name, oneOf, strict, Text } from './schema-parts.ts';
 import { REENTRIES } from './segment-config.ts';
+import { PriorityField } from './send-schemas.ts';
 
 const Match = Type.Object({ on: Name, when: Type.Optional(Text) }, strict);
 const Condition = Type.Object({ when: Text }, strict);
@@ -61,6 +62,7 @@ export const Journey = Type.Object(
     ),
     state: Type.Optional(oneOf(['draft', 'launched'])),
     paused: Type.Optional(Type.Boolean()),
+    ...PriorityField,
     steps: Steps,
   },
   strict,
@@ -103,5 +105,6 @@ export interface RawJourney {
   readonly exit?: readonly (RawMatch | { readonly when: string } | { readonly stale: string })[];
   readonly state?: 'draft' | 'launched';
   readonly paused?: boolean;
+  readonly priority?: number;
   readonly steps: readonly RawStep[];
 }

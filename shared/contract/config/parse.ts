@@ -9,9 +9,10 @@ import type { ConfigProblem } from './problem.ts';
 import { readAttribute } from './read-attribute.ts';
 import { readDestination } from './read-destination.ts';
 import { readJourney } from './read-journey.ts';
+import { readActivation, readChannel, readTrigger } from './read-sending.ts';
 import { readCatalog, readTable } from './read-table.ts';
-import type { RawActivation, RawKey, RawSegment } from './schema.ts';
-import type { ActivationConfig, KeyConfig, SegmentConfig, StitchingConfig } from './segment-config.ts';
+import type { RawKey, RawSegment } from './schema.ts';
+import type { KeyConfig, SegmentConfig, StitchingConfig } from './segment-config.ts';
 import { soundParts } from './sound-parts.ts';
 import { mapSource, type SourceMap } from './source-map.ts';
 
@@ -44,11 +45,9 @@ export function parseSegmentConfig(yaml: string): ParsedConfig {
     batchTables: (raw.batch?.tables ?? []).map(readTable),
     catalogs: (raw.catalogs ?? []).map(readCatalog),
     audiences: raw.audiences ?? [],
-    activations: (raw.activations ?? []).map((activation) => activationOf(activation, raw)),
-    triggers: (raw.triggers ?? []).map(({ name, on, when, once, activate }) => {
-      const cause = typeof on === 'string' ? { event: on } : on;
-      return { name, on: cause, when: when ?? null, once: once ?? false, activate };
-    }),
+    channels: (raw.channels ?? []).map(readChannel),
+    activations: (raw.activations ?? []).map((activation) => readActivation(activation, raw)),
+    triggers: (raw.triggers ?? []).map(readTrigger),
     journeys: (raw.journeys ?? []).map(readJourney),
     destinations: (raw.destinations ?? []).map(readDestination),
     unsupported: findUnsupported(raw, source),
@@ -99,15 +98,6 @@ function stitchingOf({ stitching }: RawSegment): StitchingConfig {
       redirectsMs: retentionMs(retention.redirects),
     },
   };
-}
-
-function activationOf(
-  { name, to, payload }: RawActivation,
-  { destinations = [] }: RawSegment,
-): ActivationConfig {
-  // A destination that is not declared is none: what it was once meant for is not sent later.
-  const declared = (destination: string) => destinations.some((known) => known.name === destination);
-  return { name, to: [to ?? []].flat().filter(declared), payload: payload ?? {} };
 }
 
 function retentionMs(text: string): number | null {

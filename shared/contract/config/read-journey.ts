@@ -12,6 +12,7 @@ export function readJourney(raw: RawJourney): JourneyConfig {
     exit: (raw.exit ?? []).map(exitOf),
     draft: raw.state === 'draft',
     paused: raw.paused ?? false,
+    priority: raw.priority ?? 0,
     steps: layOut(raw.steps),
   } satisfies { readonly enter: JourneyEntry } & JourneyConfig;
 }

@@ -7,7 +7,7 @@ import { ATTRIBUTE_TYPES, type RawAttribute } from './attribute-schemas.ts';
 import { AnyDestination, type RawDestination } from './destination-schemas.ts';
 import { Journey, JourneySteps, type RawJourney } from './journey-schemas.ts';
 import { LIMITS_MAX, type LimitName } from './limits.ts';
-import { Name, oneOf, Payload, strict, Text } from './schema-parts.ts';
+import { Name, oneOf, strict, Text } from './schema-parts.ts';
 import {
   COLUMN_TYPES,
   COMBINE_RULES,
@@ -23,6 +23,14 @@ import {
   type OnLimit,
   type OnMaxKeys,
 } from './segment-config.ts';
+import {
+  Activation,
+  Channel,
+  type RawActivation,
+  type RawChannel,
+  type RawTrigger,
+  Trigger,
+} from './send-schemas.ts';
 
 export const REGION_PATTERN = '^[A-Z]{2}$';
 /** Values that identify nobody, or that do: at most what events of a key may hold. */
@@ -75,21 +83,6 @@ const Stitching = Type.Object(
 );
 
 const EventRule = Type.Object({ name: Name, when: Text }, strict);
-const Activation = Type.Object(
-  {
-    name: Name,
-    to: Type.Optional(Type.Union([Name, Type.Array(Name, { minItems: 1, maxItems: 20, uniqueItems: true })])),
-    payload: Type.Optional(Payload),
-    frequency_cap: Type.Optional(Type.String({ pattern: '^\\d+/\\d+(s|m|h|d|w)$' })),
-    quiet_hours: Type.Optional(Type.String({ pattern: '^\\d\\d:\\d\\d-\\d\\d:\\d\\d$' })),
-  },
-  strict,
-);
-const Cause = Type.Union([Name, Type.Object({ entered: Name }, strict), Type.Object({ left: Name }, strict)]);
-const Trigger = Type.Object(
-  { name: Name, on: Cause, when: Type.Optional(Text), once: Type.Optional(Type.Boolean()), activate: Name },
-  strict,
-);
 const Column = Type.Object(
   { type: oneOf(COLUMN_TYPES), combine: Type.Optional(oneOf(COMBINE_RULES)) },
   strict,
@@ -138,6 +131,7 @@ export const SegmentFile = Type.Object(
       Type.Array(Type.Object({ name: Name, key: Name, attributes: ColumnTypes }, strict)),
     ),
     audiences: Type.Optional(Type.Array(EventRule, { maxItems: LIMITS_MAX.audiences })),
+    channels: Type.Optional(Type.Array(Channel, { maxItems: 100 })),
     activations: Type.Optional(Type.Array(Activation, { maxItems: LIMITS_MAX.activations })),
     triggers: Type.Optional(Type.Array(Trigger, { maxItems: LIMITS_MAX.triggers })),
     journeys: Type.Optional(Type.Array(Journey)),
@@ -181,6 +175,7 @@ export interface RawSegment {
     readonly attributes: Readonly<Record<string, ColumnType>>;
   }[];
   readonly audiences?: readonly { readonly name: string; readonly when: string }[];
+  readonly channels?: readonly RawChannel[];
   readonly activations?: readonly RawActivation[];
   readonly triggers?: readonly RawTrigger[];
   readonly journeys?: readonly RawJourney[];
@@ -205,19 +200,4 @@ export interface RawKey {
   readonly observe_only?: boolean;
   readonly links?: Readonly<Record<string, number>>;
   readonly owner?: KeyOwner;
-}
-
-export interface RawActivation {
-  readonly name: string;
-  readonly to?: string | readonly string[];
-  readonly payload?: Readonly<Record<string, unknown>>;
-  readonly [other: string]: unknown;
-}
-
-export interface RawTrigger {
-  readonly name: string;
-  readonly on: string | { readonly entered: string } | { readonly left: string };
-  readonly when?: string;
-  readonly once?: boolean;
-  readonly activate: string;
 }

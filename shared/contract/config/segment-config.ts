@@ -247,25 +247,70 @@ export interface AudienceConfig {
   readonly when: string;
 }
 
-export interface ActivationConfig {
+/** No more than `count` to one profile in any stretch of `ms`. */
+export interface FrequencyCap {
+  readonly count: number;
+  readonly ms: number;
+}
+
+/** A time of day in which nothing is sent; `to` may be on the next day. */
+export interface QuietHours {
+  /** `HH:MM`. */
+  readonly from: string;
+  readonly to: string;
+  /** Name of a time zone, or text with `{{ CEL }}` that gives one. */
+  readonly zone: string;
+}
+
+/** When something may be sent. */
+export interface SendRules {
+  readonly caps: readonly FrequencyCap[];
+  readonly quiet: QuietHours | null;
+  /** CEL over the profile: what must hold; null: nothing. */
+  readonly consent: string | null;
+}
+
+/** A way to reach customers: its rules hold for all activations of it together. */
+export interface ChannelConfig extends SendRules {
   readonly name: string;
+}
+
+export interface ActivationConfig extends SendRules {
+  readonly name: string;
+  readonly channel: string | null;
   /** Destinations that it is delivered to; none: it is there for subscribers. */
   readonly to: readonly string[];
   /** Values are constants, or text with `{{ CEL }}` in it. */
   readonly payload: Readonly<Record<string, unknown>>;
 }
 
-/** What sets a trigger off: a key event, or an audience that the profile has come into or left. */
+/**
+ * What sets a trigger off: a key event, an audience that the profile has come into or left, a condition (CEL over the
+ * profile) that becomes true, or a moment relative to one that an expression gives.
+ */
 export type TriggerCause =
   | { readonly event: string }
   | { readonly entered: string }
-  | { readonly left: string };
+  | { readonly left: string }
+  /** `falls`: only of a value that was known and did not meet it. */
+  | { readonly becomes: string; readonly falls: boolean }
+  | {
+      readonly at: string;
+      readonly offsetMs: number;
+      /** The first `HH:MM` from then on; null: at once. */
+      readonly time: string | null;
+      readonly zone: string;
+    };
 
 export interface TriggerConfig {
   readonly name: string;
   readonly on: TriggerCause;
   readonly when: string | null;
+  /** For each profile, or once in `everyMs`. */
   readonly once: boolean;
+  readonly everyMs: number | null;
+  /** Of what one commit sends the highest first. */
+  readonly priority: number;
   readonly activate: string;
 }
 
@@ -289,7 +334,7 @@ export type Reentry = (typeof REENTRIES)[number];
  */
 export type JourneyStep = { readonly id: string; readonly next: number } & (
   | { readonly kind: 'wait'; readonly ms: number }
-  /** Until a time of day `HH:MM` in a time zone. */
+  /** Until a time of day `HH:MM` in a time zone: its name, or text with `{{ CEL }}` that gives one. */
   | { readonly kind: 'wait_time'; readonly time: string; readonly zone: string }
   /** Until a moment that a CEL expression over the profile gives; none: goes on at once. */
   | { readonly kind: 'wait_date'; readonly date: string; readonly atMostMs: number | null }
@@ -329,6 +374,8 @@ export interface JourneyConfig {
   readonly draft: boolean;
   /** Nobody comes in, and nobody goes on. */
   readonly paused: boolean;
+  /** Of what one commit sends the highest first. */
+  readonly priority: number;
   /** Begins at 0; `next` beyond the last: the end. */
   readonly steps: readonly JourneyStep[];
 }
@@ -341,6 +388,7 @@ export interface SegmentConfig {
   readonly batchTables: readonly BatchTableConfig[];
   readonly catalogs: readonly CatalogConfig[];
   readonly audiences: readonly AudienceConfig[];
+  readonly channels: readonly ChannelConfig[];
   readonly activations: readonly ActivationConfig[];
   readonly triggers: readonly TriggerConfig[];
   readonly journeys: readonly JourneyConfig[];

@@ -9,6 +9,7 @@ const SECTIONS = [
   'attributes',
   'audiences',
   'activations',
+  'channels',
   'triggers',
   'journeys',
   'destinations',

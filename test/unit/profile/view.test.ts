@@ -19,6 +19,7 @@ describe('the view of a profile', () => {
       batchAsOf: null,
       audiences: [],
       journeys: {},
+      held: [],
       createdAt: '2026-01-01T00:00:00.000Z',
       updatedAt: '2026-01-01T00:00:01.000Z',
       mergedFrom: [],
