@@ -1,7 +1,7 @@
 // What a worker tells of itself, as Prometheus metrics and log lines. Labels are segment, reason and code: never a key,
 // a profile or a shard. Shards, commit ids and message ids stand in the log; records of conflicts in its debug lines.
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
-import { EVENT_FLAGGED } from '../actors/profile/identity-counts.ts';
+import { ACTIVATION_SUPPRESSED, EVENT_FLAGGED } from '../actors/profile/identity-counts.ts';
 import { readEnvelope } from '../actors/profile/parse-message.ts';
 import type { Counted } from '../shared/contract/actor.ts';
 import type { Clock } from '../shared/kernel/clock.ts';
@@ -74,6 +74,11 @@ export function createWorkerMetrics(registry: Registry, reports: () => readonly 
       labelNames: ['segment', 'kind', 'reason'],
       registers,
     }),
+    notSent: counter(
+      'activations_not_sent_total',
+      'Activations that were decided and not sent, by reason; held: until quiet hours are over.',
+      ['reason'],
+    ),
     flagged: counter(
       'events_flagged_total',
       'Events that came too late for a window, from a clock that is ahead, or failed a condition, by reason.',
@@ -140,6 +145,7 @@ export function createWorkerTelemetry(metrics: WorkerMetrics, parts: WorkerTelem
     counted(counts) {
       for (const [kind, reason, count] of tally(counts)) {
         if (kind === EVENT_FLAGGED) metrics.flagged.inc({ ...labels, reason }, count);
+        else if (kind === ACTIVATION_SUPPRESSED) metrics.notSent.inc({ ...labels, reason }, count);
         else metrics.identityFacts.inc({ ...labels, kind, reason }, count);
       }
     },

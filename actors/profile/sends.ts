@@ -3,7 +3,7 @@
 import type { AuditFact } from '../../shared/contract/outbox.ts';
 import { letOut, type SendRequest, suppressed } from '../sending/let-out.ts';
 import { lookAtMoments } from '../sending/moments.ts';
-import { isNothing, NOTHING_SENT, nextSendDue, type Sending } from '../sending/states.ts';
+import { isNothing, isPending, NOTHING_SENT, nextSendDue, type Sending } from '../sending/states.ts';
 import type { Draft } from './draft.ts';
 import type { Profile } from './profile.ts';
 import { isIncomplete } from './rebuilding.ts';
@@ -96,7 +96,7 @@ export function sendsEnded({ sending }: Profile): readonly AuditFact[] {
 
 export function isMomentDue({ sending }: Profile, nowMs: number): boolean {
   if (!sending) return false;
-  return Object.values(sending.moments).some(({ atMs, done }) => !done && atMs <= nowMs);
+  return Object.values(sending.moments).some((moment) => moment.atMs <= nowMs && isPending(moment));
 }
 
 export function withoutSendTimer(profile: Profile): Profile {

@@ -17,6 +17,9 @@ export interface MomentRule {
 
 /** What became known so much too late fires all the same. */
 export const MOMENT_GRACE_MS = 60_000;
+/** What has come is remembered so long: until then a value may come back, of a profile that becomes part of this one. */
+const CAME_KEPT_MS = 10 * MOMENT_GRACE_MS;
+const CAME_MAX = 20;
 /** Clocks are not set further ahead. */
 const AHEAD_MAX_MS = 20 * 366 * 86_400_000;
 
@@ -49,12 +52,15 @@ export function lookAtMoments(
       if (known) isNew = true;
       continue;
     }
-    let moment = known?.atMs === atMs ? known : { atMs, done: atMs < nowMs - MOMENT_GRACE_MS };
-    if (!moment.done && atMs <= nowMs) {
-      due.push({ trigger: rule.trigger, atMs });
-      moment = { atMs, done: true };
+    let came = known?.came ?? [];
+    if (!came.includes(atMs) && atMs <= nowMs) {
+      // What is long past when it becomes known never comes; what was waited for comes, however late the clock rings.
+      if (known?.atMs === atMs || atMs >= nowMs - MOMENT_GRACE_MS) due.push({ trigger: rule.trigger, atMs });
+      came = [...came.filter((ms) => ms > nowMs - CAME_KEPT_MS), atMs].slice(-CAME_MAX);
     }
-    if (moment !== known) isNew = true;
+    const isSame = known?.atMs === atMs && came === known.came;
+    const moment = isSame ? known : { atMs, came };
+    if (!isSame) isNew = true;
     moments[rule.trigger] = moment;
   }
   return { moments: isNew ? moments : before, due };

@@ -11,8 +11,12 @@ export interface HeldSend {
 /** A moment that a trigger waits for. */
 export interface Moment {
   readonly atMs: number;
-  /** It has come, or was past when it became known. */
-  readonly done: boolean;
+  /** Moments that have come, or were past when they became known: the present one, and those of a while ago. */
+  readonly came: readonly number[];
+}
+
+export function isPending({ atMs, came }: Moment): boolean {
+  return !came.includes(atMs);
 }
 
 export interface Sending {
@@ -45,13 +49,14 @@ export function mergeSending(a: Sending | undefined, b: Sending | undefined): Se
   const known = new Set(a.held.map(({ activation }) => activation.id));
   const held = [...a.held, ...b.held.filter(({ activation }) => !known.has(activation.id))];
   const moments: Record<string, Moment> = { ...b.moments };
-  for (const [name, moment] of Object.entries(a.moments)) moments[name] = laterOf(moment, moments[name]);
+  for (const [name, moment] of Object.entries(a.moments)) moments[name] = joined(moment, moments[name]);
   return { sent, held, moments };
 }
 
-function laterOf(a: Moment, b: Moment | undefined): Moment {
-  if (!b || b.atMs < a.atMs) return a;
-  return a.atMs === b.atMs && a.done ? a : b;
+/** What has come for either has come; which moment is the present one is looked up with the next message. */
+function joined(a: Moment, b: Moment | undefined): Moment {
+  if (!b) return a;
+  return { atMs: Math.max(a.atMs, b.atMs), came: [...new Set([...a.came, ...b.came])] };
 }
 
 /** When something is due by time alone; undefined: never. */
@@ -61,6 +66,6 @@ export function nextSendDue({ held, moments }: Sending): number | undefined {
     if (next === undefined || dueMs < next) next = dueMs;
   };
   for (const { dueMs } of held) take(dueMs);
-  for (const name in moments) if (!moments[name]!.done) take(moments[name]!.atMs);
+  for (const moment of Object.values(moments)) if (isPending(moment)) take(moment.atMs);
   return next;
 }

@@ -30,6 +30,7 @@ attributes:
   - { name: spent, type: counter, total: true, on: bought, by: event.properties.price }
   - { name: last_item, type: single, on: bought, value: event.properties.item }
   - { name: recent, type: counter, on: viewed, windows: [2s] }
+  - { name: seen_at, type: single, keep: first, on: viewed, value: event.timestamp }
   - { name: items, type: list, on: bought, id: event.properties.item, max: 200 }
 audiences:
   - { name: viewers, when: 'profile.views >= 3.0' }
@@ -39,6 +40,9 @@ activations:
   - { name: come_back }
   - { name: thanks, payload: { item: '{{ event.properties.item }}' } }
   - { name: nudged }
+  - { name: letter, quiet_hours: '22:00-22:14' }
+  - { name: receipt, frequency_cap: 2/1s }
+  - { name: reminder }
 journeys:
   - name: nudge
     enter: { on: viewed }
@@ -48,6 +52,9 @@ journeys:
 triggers:
   - { name: went, on: { left: active }, activate: come_back }
   - { name: bought_something, on: bought, activate: thanks }
+  - { name: writes, on: bought, activate: letter }
+  - { name: gives, on: bought, activate: receipt, priority: 1 }
+  - { name: reminds, on: { at: profile.seen_at, offset: '+3s' }, activate: reminder }
 `;
 
 const parsed = parseSegmentConfig(CONFIG);
@@ -143,6 +150,8 @@ function judgeProfiles({ store, copies, history }: Outcome): readonly string[] {
   const wentAway = activations.filter(({ name }) => name === 'come_back').length;
   wrong.push(...judgeTold(copies, wentAway));
   wrong.push(...judgeJourney(store, copies, activations));
+  wrong.push(...judgeSends(copies, activations, bought));
+  wrong.push(...judgeReminders(store, activations, customersOf(events.values())));
   if (told.sort().join() !== bought.sort().join())
     wrong.push(`activations for [${told}], bought [${bought}]`);
   return wrong;
@@ -199,6 +208,50 @@ function judgeJourney(
     ...(sum === 0 ? [] : [`${sum} are counted inside`]),
     ...strange.map(({ reason }) => `somebody left with the reason ${reason}`),
   ];
+}
+
+/** What was bought is told by a letter, in the morning, and by a receipt, or it is told why not; each once. */
+function judgeSends(
+  copies: Outcome['copies'],
+  activations: readonly Activation[],
+  bought: readonly string[],
+): readonly string[] {
+  const facts = copies.copied.audit.flatMap(
+    ({ value }) => (JSON.parse(Buffer.from(value!).toString()) as AuditEntry).facts,
+  );
+  const due = [...bought].sort().join();
+  return ['letter', 'receipt'].flatMap((name) => {
+    const out = activations.filter((one) => one.name === name).map(({ cause }) => cause.messageId);
+    const not = facts
+      .filter(({ kind, activation }) => kind === 'activation_suppressed' && activation === name)
+      .map(({ cause }) => (cause as Activation['cause']).messageId);
+    const told = [...out, ...not].sort().join();
+    return told === due ? [] : [`${name}s for [${out}], suppressed [${not}], bought [${due}]`];
+  });
+}
+
+/** When all clocks have rung everybody who has seen anything was reminded, and nobody is still to be. */
+function judgeReminders(
+  store: SimStore,
+  activations: readonly Activation[],
+  customers: ReadonlySet<Customer>,
+): readonly string[] {
+  const reminders = activations.filter(({ name }) => name === 'reminder');
+  const wrong =
+    new Set(reminders.map(({ id }) => id)).size === reminders.length ? [] : ['a reminder was sent twice'];
+  for (const { keys, events } of customers) {
+    if (!events.some(({ name }) => name === 'viewed')) continue;
+    const [key] = keys;
+    const profile = profileOf(store, ...(key!.split(' ') as [string, string]));
+    if (!profile) continue;
+    const own = new Set([profile.id, ...profile.mergedFrom]);
+    if (!reminders.some(({ profileId }) => own.has(profileId))) wrong.push(`${profile.id} was not reminded`);
+    const { held = [], moments = {} } = profile.sending ?? {};
+    if (held.length > 0) wrong.push(`${held.length} are held back for ${profile.id}`);
+    if (Object.values(moments).some(({ atMs, came }) => !came.includes(atMs)))
+      wrong.push(`${profile.id} waits for a moment`);
+  }
+  return wrong;
 }
 
 /** What the shards have counted, each in its own record, is how many customers there are in each audience. */
