@@ -5,11 +5,19 @@ import { type Random, randomBelow, seededRandom } from '../../shared/kernel/rand
 import type { CommitPhase } from '../../shared/ports/worker-telemetry.ts';
 import type { Canary } from './canary.ts';
 import { type Fleet, readPhase, type Slot } from './fleet.ts';
+import type { ReceiverFault } from './receiver.ts';
 import type { Struck } from './report.ts';
 import type { SingleServer } from './single-server.ts';
 
 export interface Fault {
-  readonly kind: 'kill worker' | 'pause worker' | 'kill nats-server' | 'kill gateway';
+  readonly kind:
+    | 'kill worker'
+    | 'pause worker'
+    | 'kill nats-server'
+    | 'kill gateway'
+    | 'kill activator'
+    | 'pause activator'
+    | `receiver ${ReceiverFault}`;
   /** Which of the gateways or workers; for nats-server the worker that is aimed by. */
   readonly victim: number;
   /** Strike when the worker is in this step. */
@@ -20,6 +28,12 @@ export interface Fault {
   readonly awayMs: number;
   /** The next fault comes without waiting for recovery. */
   readonly overlap: boolean;
+}
+
+interface Counts {
+  readonly gateways: number;
+  readonly workers: number;
+  readonly activators: number;
 }
 
 type Card = Pick<Fault, 'kind' | 'aim'> & { readonly crashAt?: CommitPhase };
@@ -33,6 +47,13 @@ const DECK: readonly Card[] = [
   { kind: 'kill nats-server', aim: undefined },
   { kind: 'kill nats-server', aim: 'committing' },
   { kind: 'kill gateway', aim: undefined },
+  { kind: 'kill activator', aim: undefined },
+  { kind: 'kill activator', aim: undefined },
+  { kind: 'pause activator', aim: undefined },
+  { kind: 'receiver down', aim: undefined },
+  { kind: 'receiver errors', aim: undefined },
+  { kind: 'receiver hangs', aim: undefined },
+  { kind: 'receiver closes', aim: undefined },
 ];
 export const DECK_SIZE = DECK.length;
 
@@ -44,16 +65,13 @@ const AIM_MS = 1000;
 const CRASH_AT_DEADLINE_MS = 45_000;
 
 /** Faults without end, the same for the same seed. */
-export function* scheduleOf(
-  seed: number,
-  fleet: { gateways: number; workers: number },
-): Generator<Fault, never> {
+export function* scheduleOf(seed: number, fleet: Counts): Generator<Fault, never> {
   const random = seededRandom(seed ^ 0x5eed);
   for (;;) for (const card of shuffled(DECK, random)) yield deal(card, fleet, random);
 }
 
-function deal(card: Card, fleet: { gateways: number; workers: number }, random: Random): Fault {
-  const victim = randomBelow(random, card.kind === 'kill gateway' ? fleet.gateways : fleet.workers);
+function deal(card: Card, fleet: Counts, random: Random): Fault {
+  const victim = randomBelow(random, candidates(card, fleet));
   const count = 5 + randomBelow(random, 30);
   const pauseMs = PAUSE_MIN_MS + randomBelow(random, PAUSE_SPAN_MS);
   const serverMs = randomBelow(random, SERVER_AWAY_SPAN_MS);
@@ -63,9 +81,14 @@ function deal(card: Card, fleet: { gateways: number; workers: number }, random: 
     victim,
     aim: card.aim,
     crashAtNext: card.crashAt && `${card.crashAt}:${count}`,
-    awayMs: card.kind === 'pause worker' ? pauseMs : serverMs,
+    awayMs: card.kind === 'kill nats-server' ? serverMs : pauseMs,
     overlap,
   };
+}
+
+function candidates({ kind }: Card, { gateways, workers, activators }: Counts): number {
+  if (kind === 'kill gateway') return gateways;
+  return kind.endsWith('activator') ? activators : workers;
 }
 
 function shuffled<T>(cards: readonly T[], random: Random): T[] {
@@ -95,6 +118,17 @@ export async function strike(fleet: Fleet<SingleServer>, canary: Canary, fault: 
     case 'pause worker':
       await pauseWorker(fleet.workers[fault.victim]!, fault, recover);
       break;
+    case 'kill activator':
+      return { fault, recoveryMs: undefined, during: await killActivator(fleet, fault.victim) };
+    case 'pause activator':
+      await pauseActivator(fleet.activators[fault.victim]!, fault.awayMs);
+      break;
+    case 'receiver down':
+    case 'receiver errors':
+    case 'receiver hangs':
+    case 'receiver closes':
+      await fleet.receiver!.misbehave(fault.kind.slice('receiver '.length) as ReceiverFault, fault.awayMs);
+      break;
     case 'kill nats-server':
       await aimAt(fleet.workers[fault.victim]!, fault.aim);
       await fleet.servers.kill();
@@ -114,6 +148,25 @@ async function killWorker(slot: Slot, fault: Fault, recover: () => Promise<void>
   await recover();
   const crashed = await within(CRASH_AT_DEADLINE_MS, slot.crashed());
   if (!crashed) throw new Error(`${slot.name} did not come to its crash at ${fault.crashAtNext}`);
+}
+
+/** Waits for it to be busy, for a while, and tells whether the receiver had requests that were not answered. */
+async function killActivator(fleet: Fleet, victim: number): Promise<string> {
+  const slot = fleet.activators[victim]!;
+  await slot.untilReady();
+  const receiver = fleet.receiver!;
+  const endMs = Date.now() + AIM_MS;
+  while (receiver.open === 0 && Date.now() < endMs) await new Promise((resolve) => setImmediate(resolve));
+  const during = receiver.open > 0 ? 'delivering' : 'idle';
+  await slot.kill();
+  return during;
+}
+
+async function pauseActivator(slot: Slot, forMs: number): Promise<void> {
+  await slot.untilReady();
+  slot.signal('SIGSTOP');
+  await delay(forMs);
+  slot.signal('SIGCONT');
 }
 
 /** Stops it past the moment when others take over, then lets it go on. */

@@ -5,10 +5,11 @@ import { closeSync, existsSync, openSync, readFileSync, readSync } from 'node:fs
 import { join } from 'node:path';
 import { freePort } from '../../infra/nats-server/start.ts';
 import type { CommitPhase } from '../../shared/ports/worker-telemetry.ts';
+import type { Receiver } from './receiver.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 export const MAIN = join(ROOT, 'dist/infra/cli/main.js');
-const CONFIG = join(import.meta.dirname, 'crash-segment.yaml');
+export const CONFIG = join(import.meta.dirname, 'crash-segment.yaml');
 export const ADMIN_KEY = 'crash-admin-key';
 export const WRITE_KEY = 'crash-write-key';
 /** Short, so that the log is purged while it is under fire. */
@@ -22,7 +23,7 @@ const PHASES: Readonly<Record<string, CommitPhase>> = {
   k: 'committed',
 };
 
-export type Role = 'gateway' | 'worker';
+export type Role = 'gateway' | 'worker' | 'activator';
 
 /** How a process ended: by our signal, by its own hook, as asked, or by itself. */
 export interface End {
@@ -63,6 +64,11 @@ export interface FleetOptions<S extends Servers> {
   readonly servers: S;
   readonly gateways: number;
   readonly workers: number;
+  readonly activators?: number;
+  /** Where activations are delivered to. */
+  readonly receiver?: Receiver;
+  /** Of the segment; the usual one unless given. */
+  readonly configFile?: string;
   /** Flags of every process beside those that all fleets have. */
   readonly flags?: readonly string[];
   /** By name of the slot; this machine's own network unless given. */
@@ -204,9 +210,10 @@ export class Slot {
   }
 
   #arguments(): string[] {
-    const { servers, flags } = this.#fleet;
+    const { servers, flags, configFile } = this.#fleet;
     const address = ['--host', this.#spot.host, '--port', String(this.port)];
-    const common = ['--config', CONFIG, '--nats-url', servers.url, ...address, ...flags];
+    const common = ['--config', configFile, '--nats-url', servers.url, ...address, ...flags];
+    if (this.role === 'activator') common.push('--allow-network', '127.0.0.0/8');
     return [MAIN, this.role, ...common, '--log-level', this.role === 'worker' ? 'trace' : 'debug'];
   }
 
@@ -255,6 +262,9 @@ export class Fleet<S extends Servers = Servers> {
   readonly ends: End[] = [];
   gateways: readonly Slot[] = [];
   workers: readonly Slot[] = [];
+  activators: readonly Slot[] = [];
+  readonly receiver: Receiver | undefined;
+  readonly configFile: string;
   /** Joins and leaves all the time. */
   floater: Slot | undefined;
   readonly #options: FleetOptions<S>;
@@ -264,6 +274,8 @@ export class Fleet<S extends Servers = Servers> {
     this.folder = options.folder;
     this.servers = options.servers;
     this.flags = options.flags ?? [];
+    this.receiver = options.receiver;
+    this.configFile = options.configFile ?? CONFIG;
     this.#options = options;
   }
 
@@ -272,10 +284,11 @@ export class Fleet<S extends Servers = Servers> {
     await this.servers.start();
     this.gateways = await this.#slots('gateway', this.#options.gateways);
     this.workers = await this.#slots('worker', this.#options.workers);
+    this.activators = await this.#slots('activator', this.#options.activators ?? 0);
     [this.floater] = await this.#slots('worker', 1, 'floater');
     // The first one makes the streams; the others find them.
     await this.gateways[0]!.start();
-    await Promise.all([...this.gateways, ...this.workers].map((slot) => slot.start()));
+    await Promise.all([...this.gateways, ...this.workers, ...this.activators].map((slot) => slot.start()));
   }
 
   spotOf(name: string): Spot {
@@ -283,7 +296,7 @@ export class Fleet<S extends Servers = Servers> {
   }
 
   get slots(): readonly Slot[] {
-    return [...this.gateways, ...this.workers, ...(this.floater ? [this.floater] : [])];
+    return [...this.gateways, ...this.workers, ...this.activators, ...(this.floater ? [this.floater] : [])];
   }
 
   onEnd(end: End): void {
@@ -299,6 +312,7 @@ export class Fleet<S extends Servers = Servers> {
   async destroy(): Promise<void> {
     await Promise.all(this.slots.map((slot) => slot.destroy()));
     await this.servers.destroy();
+    await this.receiver?.close();
   }
 
   async #slots(role: Role, count: number, name: string = role): Promise<Slot[]> {

@@ -7,11 +7,13 @@ import { connect, type NatsConnection } from 'nats';
 import { checkProfiles, forEach, readProfileById } from './api-check.ts';
 import { checkBucket } from './bucket-check.ts';
 import { Canary } from './canary.ts';
+import { checkDeliveries } from './delivery-check.ts';
 import { ORDER, SIGNUP } from './events.ts';
 import { ADMIN_KEY, Fleet, type FleetOptions, type Servers, tailOf, until, WRITE_KEY } from './fleet.ts';
 import { expectedOf, type WireEvent } from './oracle.ts';
 import { Rebalancer } from './rebalancer.ts';
 import {
+  duringOf,
   faultsOf,
   killsByPhase,
   killsOf,
@@ -187,7 +189,8 @@ interface SegmentStatus {
 /** Waits until all that was accepted is applied and every shard has an owner. Returns how long that took. */
 async function settle(fleet: Fleet): Promise<number> {
   const startedMs = Date.now();
-  await Promise.all([...fleet.gateways, ...fleet.workers].map((slot) => slot.untilReady()));
+  const lasting = [...fleet.gateways, ...fleet.workers, ...fleet.activators];
+  await Promise.all(lasting.map((slot) => slot.untilReady()));
   await until('lag is 0 and every shard is owned', SETTLE_DEADLINE_MS, async () => {
     fleet.throwIfBroken();
     const { segments } = (await readStatus(fleet)) as { segments: readonly SegmentStatus[] };
@@ -218,6 +221,7 @@ async function judge<S extends Servers>(
     const api = await checkProfiles(gateways, expected);
     const bucket = await checkBucket(nc, expected, api.idOf);
     const activations = await checkActivations(nc, expected);
+    const deliveries = fleet.receiver && (await checkDeliveries(nc, fleet, fleet.receiver));
     const audit = await checkAudit(nc);
     const { errors, ...workers } = tallyLogs(fleet);
     const report: Report = {
@@ -244,6 +248,9 @@ async function judge<S extends Servers>(
       },
       recoveryMs: recoveryOf(fire.struck),
       settledMs,
+      ...(deliveries && {
+        deliveries: { activatorKills: duringOf(fire.struck, 'kill activator'), ...deliveries.figures },
+      }),
       figures: fire.findings.figures,
     };
     const found = {
@@ -256,6 +263,7 @@ async function judge<S extends Servers>(
       activations: activations.violations,
       'profiles of activations': await checkNamedProfiles(gateways, activations.named, api.idOf),
       'audit entries': audit.violations,
+      deliveries: deliveries?.violations ?? [],
       'what the run must have seen': scenario.demands(report, options),
     };
     const violations = Object.entries(found).flatMap(([kind, list]) => [

@@ -8,12 +8,14 @@ export interface Struck {
   readonly fault: { readonly kind: string };
   /** From the fault (of a server: from its restart) until every shard has applied an event that came after it. */
   readonly recoveryMs: number | undefined;
+  /** What its victim was about. */
+  readonly during?: string;
 }
 
 export interface Report {
   readonly seed: number;
   readonly seconds: number;
-  readonly kills: { readonly worker: number; readonly gateway: number };
+  readonly kills: { readonly worker: number; readonly gateway: number; readonly activator: number };
   /** By kind. */
   readonly faults: Readonly<Record<string, number>>;
   /** Steps of the commit loop in which kill -9 hit a worker. */
@@ -38,6 +40,8 @@ export interface Report {
   };
   readonly recoveryMs: Readonly<Record<string, readonly number[]>>;
   readonly settledMs: number;
+  /** Kills of activators, and what came of what was to be delivered. */
+  readonly deliveries?: Readonly<Record<string, unknown>>;
   /** What the scenario has measured. */
   readonly figures: Readonly<Record<string, unknown>>;
 }
@@ -45,8 +49,9 @@ export interface Report {
 export function killsOf(ends: readonly End[]): Report['kills'] {
   const killed = ends.filter(({ how }) => how === 'killed' || how === 'crash-at');
   return {
-    worker: killed.filter(({ slot }) => !slot.startsWith('gateway')).length,
+    worker: killed.filter(({ slot }) => !/^(gateway|activator)/.test(slot)).length,
     gateway: killed.filter(({ slot }) => slot.startsWith('gateway')).length,
+    activator: killed.filter(({ slot }) => slot.startsWith('activator')).length,
   };
 }
 
@@ -56,10 +61,18 @@ export function faultsOf(struck: readonly Struck[]): Record<string, number> {
   return counts;
 }
 
+/** How often faults of a kind hit what their victim was about. */
+export function duringOf(struck: readonly Struck[], kind: string): Record<string, number> {
+  const counts: Record<string, number> = {};
+  for (const { fault, during } of struck)
+    if (fault.kind === kind && during !== undefined) counts[during] = (counts[during] ?? 0) + 1;
+  return counts;
+}
+
 export function killsByPhase(ends: readonly End[]): Record<string, number> {
   const counts: Record<string, number> = {};
   for (const { how, slot, phase } of ends) {
-    if ((how !== 'killed' && how !== 'crash-at') || slot.startsWith('gateway')) continue;
+    if ((how !== 'killed' && how !== 'crash-at') || /^(gateway|activator)/.test(slot)) continue;
     counts[phase] = (counts[phase] ?? 0) + 1;
   }
   return counts;
