@@ -1,6 +1,6 @@
 // One scenario's own world: a nats-server in a fresh folder, a segment on it, roles as processes. Everything it starts is
 // in its belongings, and `close` leaves nothing behind but the CPU profiles that were asked for.
-import { mkdtempSync } from 'node:fs';
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { mkdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -26,6 +26,8 @@ const ADMIN_KEY = 'bench-admin-key';
 export interface RigOptions {
   /** Path within the package. */
   readonly config?: string;
+  /** Text in the config, and what stands there instead. */
+  readonly replace?: readonly [string, string];
   /** Name under which the CPU profiles of its roles are kept, when they are asked for. */
   readonly profiles?: string;
 }
@@ -42,10 +44,10 @@ export interface BenchRole {
 /** Starts the server and makes the segment. */
 export async function openRig(context: BenchContext, options: RigOptions = {}): Promise<Rig> {
   const { path: binary } = await resolveNatsServer();
-  const configFile = packagePath(options.config ?? DEMO_CONFIG);
   const profileDir = options.profiles === undefined ? undefined : profileDirOf(context, options.profiles);
   // Made and owned in one step: an interruption in between would leave it behind.
   const folder = mkdtempSync(join(tmpdir(), 'stitchwork-bench-'));
+  const configFile = configIn(folder, options);
   const rig = new Rig({ folder, binary, configFile, profileDir, ownership: context.ownership });
   try {
     await rig.open();
@@ -54,6 +56,14 @@ export async function openRig(context: BenchContext, options: RigOptions = {}): 
     await rig.close();
     throw error;
   }
+}
+
+function configIn(folder: string, { config = DEMO_CONFIG, replace }: RigOptions): string {
+  const shipped = packagePath(config);
+  if (!replace) return shipped;
+  const file = join(folder, 'segment.yaml');
+  writeFileSync(file, readFileSync(shipped, 'utf8').replaceAll(...replace));
+  return file;
 }
 
 interface RigParts {
@@ -125,6 +135,10 @@ export class Rig {
     return this.#track(() => this.#startRole('worker', []));
   }
 
+  async startActivator(): Promise<BenchRole> {
+    return this.#track(() => this.#startRole('activator', ['--allow-network', '127.0.0.0/8']));
+  }
+
   async startGateway(): Promise<BenchRole> {
     return this.#track(() => this.#startRole('gateway', ['--host', HOST]));
   }
@@ -157,7 +171,7 @@ export class Rig {
     }
   }
 
-  async #startRole(role: 'gateway' | 'worker', extra: readonly string[]): Promise<BenchRole> {
+  async #startRole(role: 'gateway' | 'worker' | 'activator', extra: readonly string[]): Promise<BenchRole> {
     const number = ++this.#started;
     const port = await freePort(HOST);
     const common = [

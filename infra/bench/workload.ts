@@ -8,12 +8,16 @@ export interface Workload {
   readonly name: string;
   readonly seed: number;
   readonly profiles: number;
+  /** Number of the first profile (default 0). */
+  readonly first?: number;
   /** `once`: each profile in turn. */
   readonly spread: 'uniform' | 'zipf' | 'once';
   /** Names of the stitching keys, as many as there are; strongest first. */
   readonly keys: readonly string[];
   /** `page`: the small event of the comparison with other systems; else a shop event. */
-  readonly shape: 'shop' | 'page' | 'page-full' | 'order' | 'anonymous' | JoinShape;
+  readonly shape: 'shop' | 'page' | 'page-full' | 'order' | 'anonymous' | 'waits' | JoinShape;
+  /** Of events that wait: until when, ISO 8601. */
+  readonly until?: string;
   /** Each so many-th event is one that came shortly before, sent again with its message id. */
   readonly repeatEvery?: number;
 }
@@ -44,8 +48,8 @@ export function createWorkload(workload: Workload): { next(): BenchEvent } {
   const place = scatter(workload.profiles);
   const draw = drawOf(workload, random);
   let count = 0;
-  const fresh = () => eventOf(workload, place(draw()), count++, random);
-  const { repeatEvery } = workload;
+  const { repeatEvery, first = 0 } = workload;
+  const fresh = () => eventOf(workload, first + place(draw()), count++, random);
   return repeatEvery === undefined ? { next: fresh } : withRepeats(fresh, repeatEvery);
 }
 
@@ -92,6 +96,11 @@ function eventOf(workload: Workload, profile: number, count: number, random: Ran
       return { messageId, ...orderEvent(), keys: { customer_id: `${workload.name}-${profile}-${count}` } };
     case 'anonymous':
       return { messageId, ...viewEvent(random), keys: { cookie: `${workload.name}-${profile}-${count}` } };
+    case 'waits':
+      return {
+        ...{ messageId, name: 'Waits', properties: { until: workload.until } },
+        keys: keysOf(workload.keys, profile),
+      };
     case 'join-chain':
     case 'join-star':
     case 'join-pairs': {

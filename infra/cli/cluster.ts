@@ -1,4 +1,5 @@
-// `stitchwork cluster`: a NATS cluster, gateways, workers and batch processes on this machine, each a process of its own, until Ctrl-C.
+// `stitchwork cluster`: a NATS cluster, gateways, workers, batch processes and activators on this machine, each a process of its
+// own, until Ctrl-C.
 import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -18,6 +19,7 @@ interface ClusterFlags {
   readonly gateways: string;
   readonly workers: string;
   readonly batch: string;
+  readonly activators: string;
   readonly port: string;
   readonly natsPort: string;
   readonly logLevel: string;
@@ -32,7 +34,7 @@ export function addCluster(program: Command, io: Io): void {
   const command = program
     .command('cluster')
     .description(
-      'run a NATS cluster, gateways, workers and batch processes on this machine, each a process of its own',
+      'run a NATS cluster, gateways, workers, batch processes and activators on this machine, each a process of its own',
     )
     .option('-c, --config <file>', 'segment config (repeatable; default: the demo config)', collect)
     .option(
@@ -43,6 +45,7 @@ export function addCluster(program: Command, io: Io): void {
     .option('--gateways <number>', 'gateway processes', '2')
     .option('--workers <number>', 'worker processes', '3')
     .option('--batch <number>', 'batch processes', '1')
+    .option('--activators <number>', 'activator processes', '1')
     .option('-p, --port <number>', 'port of the first gateway, 0 for any free ones', '0')
     .option('--nats-port <number>', 'port of the first node, 0 for any free ones', '0')
     .addOption(logLevelOption('of the gateways and workers').default('info'));
@@ -69,7 +72,7 @@ async function run(flags: ClusterFlags, io: Io): Promise<void> {
   const start = async () => {
     if (!flags.json)
       io.talk(
-        `starting ${counts.nodes} nodes, ${counts.gateways} gateways, ${counts.workers} workers, ${counts.batches} batch processes`,
+        `starting ${counts.nodes} nodes, ${counts.gateways} gateways, ${counts.workers} workers, ${counts.batches} batch processes, ${counts.activators} activators`,
       );
     const cluster = await runLocalCluster(
       { ...options, env: inherited(io.env) },
@@ -101,6 +104,7 @@ function countsOf(flags: ClusterFlags) {
     gateways: whole('--gateways', flags.gateways, 1, PROCESSES_MAX),
     workers: whole('--workers', flags.workers, 0, PROCESSES_MAX),
     batches: whole('--batch', flags.batch, 0, PROCESSES_MAX),
+    activators: whole('--activators', flags.activators, 0, PROCESSES_MAX),
     port: whole('--port', flags.port, 0, 65_535 - PROCESSES_MAX),
     natsPort: whole('--nats-port', flags.natsPort, 0, 65_535 - PROCESSES_MAX),
   };
@@ -111,7 +115,7 @@ function inherited(env: Io['env']): Record<string, string | undefined> {
   return Object.fromEntries(Object.entries(env).filter(([name]) => !/^(STITCHWORK_|NATS_URL$)/.test(name)));
 }
 
-function describe({ natsUrl, nodes, gateways, workers, batches }: RunningCluster) {
+function describe({ natsUrl, nodes, gateways, workers, batches, activators }: RunningCluster) {
   const list = (all: RunningCluster['nodes']) => all.map(({ name, url, pid }) => ({ name, url, pid }));
   return {
     natsUrl,
@@ -119,6 +123,7 @@ function describe({ natsUrl, nodes, gateways, workers, batches }: RunningCluster
     gateways: list(gateways),
     workers: list(workers),
     batches: list(batches),
+    activators: list(activators),
   };
 }
 
@@ -128,8 +133,9 @@ function welcome(
   io: Io,
 ): readonly string[] {
   const { bold, dim } = io.style;
-  const rows = [...cluster.nodes, ...cluster.gateways, ...cluster.workers, ...cluster.batches].map(
-    ({ name, url, pid }) => `  ${name.padEnd(10)} ${url.padEnd(28)} pid ${pid}`,
+  const { nodes, gateways, workers, batches, activators } = cluster;
+  const rows = [...nodes, ...gateways, ...workers, ...batches, ...activators].map(
+    ({ name, url, pid }) => `  ${name.padEnd(11)} ${url.padEnd(28)} pid ${pid}`,
   );
   return [
     bold('Stitchwork cluster'),

@@ -1,5 +1,5 @@
-// A whole deployment on this machine: a NATS cluster, gateways, workers and batch processes, each a process of its own, with as many copies
-// of every stream as there are nodes. For trying out and testing: all copies are on one disk.
+// A whole deployment on this machine: a NATS cluster, gateways, workers, batch processes and activators, each a process of its
+// own, with as many copies of every stream as there are nodes. For trying out and testing: all copies are on one disk.
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../../shared/kernel/clock.ts';
@@ -18,6 +18,7 @@ export interface LocalClusterOptions {
   readonly gateways: number;
   readonly workers: number;
   readonly batches: number;
+  readonly activators: number;
   /** Of the first gateway, the others follow; 0: free ones. */
   readonly port: number;
   /** Of the first node, the others follow; 0: free ones. */
@@ -41,9 +42,10 @@ export interface RunningCluster extends RunningRole {
   readonly gateways: readonly LocalProcess[];
   readonly workers: readonly LocalProcess[];
   readonly batches: readonly LocalProcess[];
+  readonly activators: readonly LocalProcess[];
 }
 
-type Role = 'gateway' | 'worker' | 'batch';
+type Role = 'gateway' | 'worker' | 'batch' | 'activator';
 
 const HOST = '127.0.0.1';
 const HERE = { host: HOST, launcher: [] };
@@ -90,7 +92,9 @@ export async function runLocalCluster(
     const gateways = await roles('gateway', options.gateways, options.port);
     const workers = await roles('worker', options.workers, 0);
     const batches = await roles('batch', options.batches, 0);
-    return { natsUrl: cluster.url, nodes, gateways, workers, batches, failed: new Promise(() => {}), stop };
+    const activators = await roles('activator', options.activators, 0);
+    const all = { nodes, gateways, workers, batches, activators };
+    return { natsUrl: cluster.url, ...all, failed: new Promise(() => {}), stop };
   } catch (error) {
     await stop();
     throw error;
@@ -110,7 +114,7 @@ function startRole(
   const address = ['--host', HOST, '--port', String(port)];
   const topology = ['--nats-url', natsUrl, '--replicas', String(options.nodes)];
   // One archive for all: batch processes write it, gateways read it.
-  const files = role === 'worker' ? [] : ['--data-dir', join(options.folder, 'data')];
+  const files = role === 'worker' || role === 'activator' ? [] : ['--data-dir', join(options.folder, 'data')];
   const config = options.configFiles.flatMap((file) => ['--config', file]);
   return startRoleProcess({
     role,

@@ -7,7 +7,7 @@ import { packagePath } from '../package-root.ts';
 import type { RunningChild } from './supervised.ts';
 
 export interface RoleProcessOptions {
-  readonly role: 'gateway' | 'worker' | 'batch';
+  readonly role: 'gateway' | 'worker' | 'batch' | 'activator';
   readonly args: readonly string[];
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly logFile: string;

@@ -10,6 +10,7 @@ interface Summary {
   readonly nodes: readonly { readonly url: string; readonly pid: number }[];
   readonly gateways: readonly { readonly url: string; readonly pid: number }[];
   readonly workers: readonly { readonly url: string; readonly pid: number }[];
+  readonly activators: readonly { readonly url: string; readonly pid: number }[];
   readonly adminKey: string;
   readonly writeKey: string;
   readonly folder: string;
@@ -37,9 +38,11 @@ it('runs everything until it is told to stop', { timeout: 120_000 }, async () =>
         ),
       (status) => status === 200,
     );
+    expect(summary.activators).toHaveLength(1);
+    expect((await fetch(`${summary.activators[0]!.url}/metrics`)).status).toBe(200);
     run.child.kill('SIGINT');
     expect((await run.finished).code).toBe(0);
-    const all = [...summary.nodes, ...summary.workers, ...summary.gateways.slice(1)];
+    const all = [...summary.nodes, ...summary.workers, ...summary.activators, ...summary.gateways.slice(1)];
     expect(all.filter(({ pid }) => existsSync(`/proc/${pid}`))).toEqual([]);
     expect(readdirSync(folder)).toEqual([]);
   } finally {

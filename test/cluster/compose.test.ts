@@ -42,6 +42,8 @@ describe('the compose file', () => {
   it('has three nodes, two of each role, each kept running', () => {
     expect(nodes).toHaveLength(3);
     expect(roles.map(([, { command }]) => command[0]).sort()).toEqual([
+      'activator',
+      'activator',
       'batch',
       'batch',
       'gateway',

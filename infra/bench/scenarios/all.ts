@@ -1,5 +1,6 @@
 // Every scenario, in the order in which a run takes them: the ceiling after `apply`, whose records it copies in size.
 import type { Scenario } from '../scenario.ts';
+import { activations } from './activations.ts';
 import { apply, applyNew, applyTwo } from './apply.ts';
 import { ceiling } from './ceiling.ts';
 import { definitions } from './definitions.ts';
@@ -12,6 +13,7 @@ import { serverRestart } from './server-restart.ts';
 import { snapshots } from './snapshots.ts';
 import { sqlJob } from './sql-job.ts';
 import { takeover } from './takeover.ts';
+import { timers } from './timers.ts';
 
 export const SCENARIOS: readonly Scenario[] = [
   apply,
@@ -29,5 +31,7 @@ export const SCENARIOS: readonly Scenario[] = [
   million,
   snapshots,
   sqlJob,
+  activations,
+  timers,
   peers,
 ];
