@@ -18,6 +18,7 @@ const ZONES = {
   attributes: 'actors/attributes/',
   identity: 'actors/identity/',
   journeys: 'actors/journeys/',
+  personalization: 'actors/personalization/',
   runtime: 'actors/runtime/',
   activation: 'actors/activation/',
   gateway: 'gateway/',
@@ -26,7 +27,7 @@ const ZONES = {
 } as const;
 type Zone = keyof typeof ZONES;
 
-const DOMAIN: readonly Zone[] = ['profile', 'identity', 'attributes', 'journeys'];
+const DOMAIN: readonly Zone[] = ['profile', 'identity', 'attributes', 'journeys', 'personalization'];
 /** Who may import whom; every zone may import itself. */
 const MAY_IMPORT: Readonly<Record<Zone, readonly Zone[]>> = {
   kernel: [],
@@ -36,6 +37,7 @@ const MAY_IMPORT: Readonly<Record<Zone, readonly Zone[]>> = {
   settings: ['kernel', 'contract'],
   profile: ['kernel', 'contract', 'identity', 'attributes', 'journeys'],
   journeys: ['kernel', 'contract', 'attributes'],
+  personalization: ['kernel', 'contract', 'attributes', 'profile'],
   attributes: ['kernel', 'contract', 'profile'],
   identity: ['kernel', 'contract', 'profile'],
   runtime: ['kernel', 'contract', 'ports'],
@@ -137,7 +139,14 @@ describe('imports', () => {
   });
 
   it('of the pure zones reach no input or output', () => {
-    const pure: readonly (Zone | undefined)[] = ['kernel', 'contract', 'ports', 'profile', 'identity'];
+    const pure: readonly (Zone | undefined)[] = [
+      'kernel',
+      'contract',
+      'ports',
+      'profile',
+      'identity',
+      'personalization',
+    ];
     const wrong = eachImport(({ file, specifier }) => {
       const builtin =
         specifier.startsWith('node:') && specifier !== 'node:crypto' && specifier !== 'node:buffer';

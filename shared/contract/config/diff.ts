@@ -75,7 +75,11 @@ function sideOf(config: SegmentConfig, raw: Fields, section: string): Side {
 
 function sideFrom(items: unknown, raw: unknown): Side {
   const written = Array.isArray(raw) ? (raw as readonly Item[]) : [];
-  return { items: (items ?? []) as readonly Item[], raw: new Map(written.map((item) => [item.name, item])) };
+  const nameOf = (item: Item) => item.name ?? (item.service as string);
+  return {
+    items: (items ?? []) as readonly Item[],
+    raw: new Map(written.map((item) => [nameOf(item), item])),
+  };
 }
 
 function diffKeys(before: ConfigText, after: ConfigText, rawBefore: Fields, rawAfter: Fields) {

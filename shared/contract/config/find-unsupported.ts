@@ -3,7 +3,6 @@ import type { ConfigProblem } from './problem.ts';
 import type { RawSegment } from './schema.ts';
 import type { Path, SourceMap } from './source-map.ts';
 
-const SECTIONS = ['personalization'] as const;
 const ACTIVATION_FIELDS = ['frequency_cap', 'quiet_hours'] as const;
 
 export function findUnsupported(raw: RawSegment, source: SourceMap): readonly ConfigProblem[] {
@@ -17,8 +16,6 @@ export function findUnsupported(raw: RawSegment, source: SourceMap): readonly Co
   const refuseFields = (item: Readonly<Record<string, unknown>>, fields: readonly string[], path: Path) => {
     for (const field of fields) if (item[field] !== undefined) refuse([...path, field], `'${field}'`);
   };
-  for (const section of SECTIONS)
-    if (raw[section] !== undefined) refuse([section], `the section '${section}'`);
   raw.activations?.forEach((activation, i) => {
     refuseFields(activation, ACTIVATION_FIELDS, ['activations', i]);
   });

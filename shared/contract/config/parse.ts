@@ -9,9 +9,11 @@ import type { ConfigProblem } from './problem.ts';
 import { readAttribute } from './read-attribute.ts';
 import { readDestination } from './read-destination.ts';
 import { readJourney } from './read-journey.ts';
+import { readService } from './read-personalization.ts';
 import { readCatalog, readTable } from './read-table.ts';
 import type { RawActivation, RawKey, RawSegment } from './schema.ts';
 import type { ActivationConfig, KeyConfig, SegmentConfig, StitchingConfig } from './segment-config.ts';
+import { Sensitive } from './sensitive.ts';
 import { soundParts } from './sound-parts.ts';
 import { mapSource, type SourceMap } from './source-map.ts';
 
@@ -51,6 +53,8 @@ export function parseSegmentConfig(yaml: string): ParsedConfig {
     }),
     journeys: (raw.journeys ?? []).map(readJourney),
     destinations: (raw.destinations ?? []).map(readDestination),
+    personalization: (raw.personalization ?? []).map(readService),
+    withheld: new Sensitive(raw).withheld,
     unsupported: findUnsupported(raw, source),
   };
   return { kind: 'ok', config, digest: sha256Hex(canonicalJson(config)) };

@@ -17,6 +17,7 @@ export interface ConfigProblem {
     | 'PATTERN'
     | 'DURATION'
     | 'LIMIT'
+    | 'SENSITIVE'
     | 'NOT_YET_SUPPORTED';
   readonly message: string;
   readonly suggestion?: string;
