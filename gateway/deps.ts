@@ -65,4 +65,6 @@ export interface GatewayDeps {
   readonly logger: FastifyBaseLogger;
   readonly registry: Registry;
   readonly tracing?: IngestTracing;
+  /** Values of the environment that hold tokens; without it no token opens anything. */
+  readonly secretOf?: (name: string) => string | undefined;
 }

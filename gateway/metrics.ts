@@ -2,6 +2,7 @@
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
 import type { ErrorCode } from '../shared/kernel/errors.ts';
 import type { AppendOutcome, LogAppend } from '../shared/ports/event-log.ts';
+import { createPersonalizeMetrics, type Personalized } from './personalize/personalize-metrics.ts';
 
 export interface GatewayMetrics {
   request(answer: { route: string; method: string; status: number; durationMs: number }): void;
@@ -9,6 +10,8 @@ export interface GatewayMetrics {
   rejected(segment: string, code: ErrorCode): void;
   /** A request was answered with an error. */
   refused(code: ErrorCode): void;
+  /** A decision was answered. */
+  personalized(decision: Personalized): void;
   /** Starts the time of an append; call the result with its outcome. */
   appendStarted(segment: string, messages: readonly LogAppend[]): (outcome: AppendOutcome['kind']) => void;
 }
@@ -60,6 +63,7 @@ export function createMetrics(
     registers,
   });
   const waiting = waitingGauges(registry);
+  const personalized = createPersonalizeMetrics(registry, SECONDS);
   registerByteGauges(registry, gauges);
   return {
     request({ route, method, status, durationMs }) {
@@ -69,6 +73,7 @@ export function createMetrics(
     accepted: (segment, events) => accepted.inc({ segment }, events),
     rejected: (segment, code) => rejected.inc({ segment, code }),
     refused: (code) => refused.inc({ code }),
+    personalized,
     appendStarted(segment, messages) {
       const end = appends.startTimer({ segment });
       const bytes = messages.reduce((sum, { payload }) => sum + payload.length, 0);

@@ -11,6 +11,11 @@ export const OPENAPI = {
   },
   components: {
     securitySchemes: {
+      token: {
+        type: 'http' as const,
+        scheme: 'bearer',
+        description: 'A token of a personalization service.',
+      },
       key: {
         type: 'http' as const,
         scheme: 'bearer',

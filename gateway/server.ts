@@ -25,6 +25,7 @@ import { addIdentityRoutes } from './routes/identity.ts';
 import { addIdentityJobRoutes } from './routes/identity-jobs.ts';
 import { addJourneyRoutes } from './routes/journeys.ts';
 import { addOperationRoutes } from './routes/operations.ts';
+import { addPersonalizeRoutes } from './routes/personalize.ts';
 import { addProfileRoutes } from './routes/profiles.ts';
 import type { GatewayApp, RouteContext } from './routes/route-context.ts';
 import { addStatusRoutes } from './routes/status.ts';
@@ -59,6 +60,7 @@ export async function createGateway(
   };
   addEventRoutes(app, context);
   addProfileRoutes(app, context);
+  addPersonalizeRoutes(app, context);
   addIdentityRoutes(app, context);
   addIdentityJobRoutes(app, context);
   addAudienceRoutes(app, context);
@@ -80,6 +82,7 @@ function createApp(deps: GatewayDeps, settings: GatewaySettings): GatewayApp {
     loggerInstance: deps.logger,
     logController: new LogController({ disableRequestLogging: true }),
     genReqId: () => randomToken(deps.random),
+    trustProxy: settings.trustedProxies.length > 0 ? [...settings.trustedProxies] : false,
     bodyLimit: EVENT_LIMITS.requestBytes,
     requestTimeout: settings.requestTimeoutMs,
     keepAliveTimeout: settings.keepAliveTimeoutMs,

@@ -6,6 +6,8 @@ export interface GatewaySettings {
   readonly writeKeys: readonly string[];
   /** Keys that may do everything. */
   readonly adminKeys: readonly string[];
+  /** Proxies in front, as networks: what they say of a client's address is believed. */
+  readonly trustedProxies: readonly string[];
   /** Whether /metrics answers without a key. */
   readonly metricsOpen: boolean;
   /** Body bytes held at one time over all requests; beyond it a request is refused with 429. */
@@ -30,6 +32,7 @@ export interface GatewaySettings {
 }
 
 const DEFAULTS: Omit<GatewaySettings, 'writeKeys' | 'adminKeys'> = {
+  trustedProxies: [],
   metricsOpen: true,
   bytesInFlightMax: 64 * 1024 * 1024,
   connectionsMax: 10_000,

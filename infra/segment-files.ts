@@ -3,7 +3,6 @@ import { readFile } from 'node:fs/promises';
 import { parseSegmentConfig } from '../shared/contract/config/parse.ts';
 import type { ConfigProblem } from '../shared/contract/config/problem.ts';
 import type { SegmentConfig } from '../shared/contract/config/segment-config.ts';
-import { unsupportedFeatures } from '../shared/contract/config/unsupported.ts';
 import { errorText, StitchworkError } from '../shared/kernel/errors.ts';
 
 export interface SegmentSource {
@@ -22,8 +21,6 @@ export interface SegmentText {
 export function readSegmentText(yaml: string): SegmentText {
   const parsed = parseSegmentConfig(yaml);
   if (parsed.kind === 'invalid') return { source: undefined, problems: parsed.problems };
-  const problems = unsupportedFeatures(parsed.config);
-  if (problems.length > 0) return { source: undefined, problems };
   return { source: { config: parsed.config, digest: parsed.digest, yaml }, problems: [] };
 }
 

@@ -31,6 +31,7 @@ import { runActivator } from './activator-role.ts';
 import { openHistory, runBatch } from './batch-role.ts';
 import { type Belongings, owning } from './belongings.ts';
 import { actorOf, type DeployedSegment } from './deploy.ts';
+import { devSecrets, environmentSecret, tokensIn } from './dev-tokens.ts';
 import { Housekeeper } from './housekeeper.ts';
 import {
   createHousekeeperMetrics,
@@ -73,6 +74,8 @@ export interface RunningDev extends RunningRole {
   readonly adminKey: string;
   readonly writeKey: string;
   readonly segments: readonly string[];
+  /** Of personalization, by service. */
+  readonly tokens: Readonly<Record<string, string>>;
 }
 
 const KEY_BYTES = 18;
@@ -86,7 +89,11 @@ export function createRegistry(): Registry {
 }
 
 /** The HTTP side. Stopping finishes requests in flight first. */
-export function runGateway(settings: RoleSettings, deps: RoleDeps): Promise<RunningGateway> {
+export function runGateway(
+  settings: RoleSettings,
+  deps: RoleDeps,
+  secretOf = environmentSecret,
+): Promise<RunningGateway> {
   return owning(async (belongings) => {
     const { door, segments } = await openSegments(settings, deps, 'gateway', belongings);
     const { dataDir } = settings;
@@ -100,9 +107,14 @@ export function runGateway(settings: RoleSettings, deps: RoleDeps): Promise<Runn
         random: systemRandom,
         logger: deps.log,
         tracing: createIngestTracing(),
+        secretOf,
         registry: deps.registry,
       },
-      { adminKeys: settings.adminKeys, writeKeys: settings.writeKeys },
+      {
+        adminKeys: settings.adminKeys,
+        writeKeys: settings.writeKeys,
+        trustedProxies: settings.trustedProxies,
+      },
     );
     belongings.own(() => app.close());
     await app.listen({ host: settings.host, port: settings.port ?? DEFAULT_PORT });
@@ -159,10 +171,12 @@ export function runDev(settings: RoleSettings, deps: RoleDeps): Promise<RunningD
     belongings.own(() => batch.stop());
     const activator = await runActivator({ ...role, port: undefined }, deps);
     belongings.own(() => activator.stop());
-    const gateway = await runGateway(role, deps);
+    const secretOf = devSecrets(adminKeys[0] ?? '');
+    const gateway = await runGateway(role, deps, secretOf);
     belongings.own(() => gateway.stop());
     return {
       url: gateway.url,
+      tokens: await tokensIn(settings.configFiles, secretOf),
       natsUrl: nats.url,
       adminKey: adminKeys[0] ?? '',
       writeKey: writeKeys[0] ?? '',

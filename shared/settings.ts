@@ -1,5 +1,6 @@
 // Environment and flags as typed settings. Every problem is told in one message, by name and never with the value of a
 // secret. A flag beats the environment, which beats the default; the environment is an input, read by the caller.
+import { networkProblem } from './contract/config/network.ts';
 import { parseDurationMs } from './kernel/duration.ts';
 import { StitchworkError } from './kernel/errors.ts';
 
@@ -28,6 +29,7 @@ export interface RoleFlags {
   readonly exportDir?: string;
   readonly exportKeep?: string;
   readonly allowNetwork?: readonly string[];
+  readonly trustProxy?: readonly string[];
 }
 
 /** Exports on a schedule. */
@@ -72,6 +74,8 @@ export interface RoleSettings {
   readonly exports: ExportSettings;
   /** Networks outside of the public internet that destinations may be in, such as 10.1.0.0/16. */
   readonly allowNetworks: readonly string[];
+  /** Proxies in front of gateways, as networks: what they say of a client's address is believed. */
+  readonly trustedProxies: readonly string[];
   /** Hooks of the crash tests; off unless asked for. */
   readonly testPhaseFile: string | undefined;
   readonly testCrashAt: { readonly phase: string; readonly count: number } | undefined;
@@ -92,6 +96,8 @@ export interface DevHandle {
   readonly adminKey: string;
   readonly writeKey: string;
   readonly segments: readonly string[];
+  /** Of personalization, by service. */
+  readonly tokens?: Readonly<Record<string, string>>;
   readonly pid: number;
 }
 
@@ -141,6 +147,10 @@ export function parseRoleSettings(flags: RoleFlags, env: Env): RoleSettings {
     ),
     exports: exportsOf(flags, env, dataDir, problems),
     allowNetworks: flags.allowNetwork?.length ? flags.allowNetwork : splitList(env.STITCHWORK_ALLOW_NETWORK),
+    trustedProxies: networksOf(
+      flags.trustProxy?.length ? flags.trustProxy : splitList(env.STITCHWORK_TRUST_PROXY),
+      problems,
+    ),
     testPhaseFile: present(env.STITCHWORK_TEST_PHASE_FILE),
     testCrashAt: crashAtOf(present(env.STITCHWORK_TEST_CRASH_AT), problems),
   };
@@ -178,6 +188,14 @@ export function clientDataDir(flags: ClientFlags, env: Env): string {
 
 function onlyOne(list: readonly string[] | undefined): string | undefined {
   return list?.length === 1 ? list[0] : undefined;
+}
+
+function networksOf(networks: readonly string[], problems: string[]): readonly string[] {
+  for (const network of networks) {
+    const problem = networkProblem(network);
+    if (problem !== undefined) problems.push(`--trust-proxy: ${problem}`);
+  }
+  return networks;
 }
 
 function throwIfAny(problems: readonly string[]): void {

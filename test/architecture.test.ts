@@ -19,6 +19,7 @@ const ZONES = {
   identity: 'actors/identity/',
   journeys: 'actors/journeys/',
   sending: 'actors/sending/',
+  personalization: 'actors/personalization/',
   runtime: 'actors/runtime/',
   activation: 'actors/activation/',
   gateway: 'gateway/',
@@ -27,7 +28,14 @@ const ZONES = {
 } as const;
 type Zone = keyof typeof ZONES;
 
-const DOMAIN: readonly Zone[] = ['profile', 'identity', 'attributes', 'journeys', 'sending'];
+const DOMAIN: readonly Zone[] = [
+  'profile',
+  'identity',
+  'attributes',
+  'journeys',
+  'sending',
+  'personalization',
+];
 /** Who may import whom; every zone may import itself. */
 const MAY_IMPORT: Readonly<Record<Zone, readonly Zone[]>> = {
   kernel: [],
@@ -38,6 +46,7 @@ const MAY_IMPORT: Readonly<Record<Zone, readonly Zone[]>> = {
   profile: ['kernel', 'contract', 'identity', 'attributes', 'journeys', 'sending'],
   journeys: ['kernel', 'contract', 'attributes', 'sending'],
   sending: ['kernel', 'contract', 'attributes'],
+  personalization: ['kernel', 'contract', 'attributes', 'profile'],
   attributes: ['kernel', 'contract', 'profile'],
   identity: ['kernel', 'contract', 'profile'],
   runtime: ['kernel', 'contract', 'ports'],
@@ -139,7 +148,14 @@ describe('imports', () => {
   });
 
   it('of the pure zones reach no input or output', () => {
-    const pure: readonly (Zone | undefined)[] = ['kernel', 'contract', 'ports', 'profile', 'identity'];
+    const pure: readonly (Zone | undefined)[] = [
+      'kernel',
+      'contract',
+      'ports',
+      'profile',
+      'identity',
+      'personalization',
+    ];
     const wrong = eachImport(({ file, specifier }) => {
       const builtin =
         specifier.startsWith('node:') && specifier !== 'node:crypto' && specifier !== 'node:buffer';

@@ -4,13 +4,14 @@ import type { EventMatch, JourneyStep } from '../../shared/contract/config/segme
 import type { ExpressionContext } from '../../shared/contract/expression.ts';
 import type { Activation, AuditFact } from '../../shared/contract/outbox.ts';
 import type { Template } from '../../shared/contract/template.ts';
-import { hash48, sha256Base64Url } from '../../shared/kernel/hash.ts';
+import { sha256Base64Url } from '../../shared/kernel/hash.ts';
 import { momentOfTime } from '../../shared/kernel/time-zone.ts';
 import { isTrue } from '../attributes/evaluate.ts';
 import { compareMarks, type Mark, type SingleState } from '../attributes/states.ts';
 import { zoneOf } from '../sending/rules.ts';
 import type { JourneyRule, Match } from './compile.ts';
 import { dueOf } from './due.ts';
+import { drawBranch } from './split.ts';
 import {
   type JourneyPast,
   type JourneyPasts,
@@ -303,16 +304,11 @@ class Run {
   /** The same for a profile every time, and for whoever it becomes one with. */
   #branchOf(step: Extract<JourneyStep, { kind: 'split' }>, { name }: JourneyRule): number {
     const past = this.#pasts[name] ?? NO_PAST;
-    const known = step.branches.find((branch) => branch.name === past.splits[step.id]);
-    if (known) return known.target;
-    const draw = (hash48(`${this.#rules.segment} ${name} ${step.id} ${this.#profileId}`) % 1e6) / 1e4;
-    let sum = 0;
-    const drawn = step.branches.find(({ percent }) => {
-      sum += percent;
-      return draw < sum;
-    });
-    const chosen = drawn ?? step.branches.at(-1)!;
-    this.#pasts[name] = { ...past, splits: { ...past.splits, [step.id]: chosen.name } };
+    const known = past.splits[step.id];
+    const place = [this.#rules.segment, name, step.id] as const;
+    const chosen = drawBranch(step.branches, known, place, this.#profileId);
+    if (chosen.name !== known)
+      this.#pasts[name] = { ...past, splits: { ...past.splits, [step.id]: chosen.name } };
     return chosen.target;
   }
 

@@ -30,7 +30,7 @@ export interface JourneyPast {
   readonly goal: boolean;
   /** Newest event that ends the journey: an entry that happened before it does nothing. */
   readonly mark: Mark | null;
-  /** Branch of each split, by the step's id: the same every time. */
+  /** Branch of each split, by the step's id: the same every time. Of personalization by section, and nothing else of it. */
   readonly splits: Readonly<Record<string, string>>;
 }
 

@@ -120,7 +120,22 @@ function decide(message: ActorMessage, parsed: ParsedMessage, view: RecordView, 
   audit(draft, message, rules, facts, decided.profileId, messageId);
   const apply = draft.apply(decided.profileId);
   if (parsed.kind === 'link' || parsed.replyTo === undefined) return apply;
-  return { ...apply, reply: replyOf(parsed.replyTo, { messageId, profileId: decided.belongsTo ?? null }) };
+  const reply: CommitReply = { messageId, profileId: decided.belongsTo ?? null };
+  const record = parsed.input.asks === undefined ? undefined : recordOf(draft, reply.profileId);
+  return { ...apply, reply: replyOf(parsed.replyTo, record === undefined ? reply : { ...reply, record }) };
+}
+
+/** Larger ones are read by whoever wants them. */
+const REPLIED_RECORD_BYTES_MAX = 128 * 1024;
+
+/** The profile as it will be stored; undefined when it is not worth its bytes. */
+function recordOf(draft: Draft, profileId: string | null): string | undefined {
+  const key = profileId === null ? undefined : recordKeys.profile(profileId);
+  const state = key === undefined ? undefined : draft.get(key);
+  if (key === undefined || state?.kind !== 'profile') return undefined;
+  const bytes = encodeRecord(key, state);
+  if (bytes.length > REPLIED_RECORD_BYTES_MAX) return undefined;
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('base64');
 }
 
 function replyOf(to: string, reply: CommitReply | CommandReply): Reply {

@@ -23,6 +23,7 @@ import { withTimers } from './timers.ts';
 import { isJourneyTimerDue, journeysEndedBy, react as reactTo } from './travel.ts';
 import { runTriggers } from './triggers.ts';
 import { underConfig } from './under-config.ts';
+import { withVariants } from './variants.ts';
 
 export interface EventInput {
   readonly message: ActorMessage;
@@ -36,6 +37,8 @@ export interface EventInput {
   readonly idEntropy: string;
   /** Keys that a batch found to belong together: identity alone, nothing is counted. */
   readonly isLink: true | undefined;
+  /** Personalization service that is asked with it. */
+  readonly asks?: string | undefined;
 }
 
 export type EventDecision =
@@ -130,7 +133,8 @@ function stitch(
   const triggered = react(draft, stitched, holders, input, rules, facts);
   const left = afterLogout(draft, triggered, candidates, event, rules, facts);
   if (left === undefined) return { kind: 'need', keys: unreadLinks(candidates) };
-  const profile = withoutKeys(draft, left, triggered, event, rules, facts);
+  const known = withoutKeys(draft, left, triggered, event, rules, facts);
+  const profile = input.asks === undefined ? known : withVariants(known, input.asks, rules.config);
   for (const { id, before, after } of draft.profileChanges())
     if (id !== profile.id && before?.kind === 'profile' && after?.kind === 'profile') {
       const other = withoutKeys(draft, after, before, event, rules, facts);

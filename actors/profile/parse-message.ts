@@ -49,11 +49,11 @@ export function parseMessage(message: ActorMessage, config: SegmentConfig): Pars
     return { kind: 'command', input: { id, by, command, nowMs: message.nowMs }, replyTo };
   }
   if (envelope.type === 'link') return { kind: 'link', input: linkInput(message, envelope, config) };
-  const { event, replyTo } = envelope;
+  const { event, replyTo, asks } = envelope;
   const keys = keysOf(config, event);
   return {
     kind: 'event',
-    input: inputOf({ message, config, said: event, keys, stamp: envelope.config }),
+    input: { ...inputOf({ message, config, said: event, keys, stamp: envelope.config }), asks },
     replyTo,
   };
 }
@@ -121,6 +121,7 @@ function isEnvelope(raw: unknown): raw is LogEnvelope {
   const { replyTo } = raw;
   if (replyTo !== undefined && !isReplySubject(replyTo)) return false;
   if (raw.config !== undefined && typeof raw.config !== 'string') return false;
+  if (raw.asks !== undefined && typeof raw.asks !== 'string') return false;
   if (raw.type === 'event') return isObject(raw.event) && isEvent(raw.event);
   if (raw.type === 'command') return isCommandEnvelope(raw);
   if (raw.type === 'row') return isRow(raw);

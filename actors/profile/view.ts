@@ -93,7 +93,8 @@ function shownBatch(profile: Profile, { batchTables }: SegmentConfig): ProfileVi
   return Object.fromEntries(entries);
 }
 
-function batchAsOf({ batch }: Profile, { batchTables }: SegmentConfig): string | null {
+/** When the oldest of the snapshots that a profile is joined with was made; null: there is none. */
+export function batchAsOf({ batch }: Profile, { batchTables }: SegmentConfig): string | null {
   const times = batchTables.flatMap(({ name }) => (batch?.[name]?.values ? [batch[name].atMs] : []));
   return times.length === 0 ? null : new Date(Math.min(...times)).toISOString();
 }

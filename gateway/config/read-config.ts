@@ -4,7 +4,6 @@ import type { ConfigText } from '../../shared/contract/config/diff.ts';
 import { parseSegmentConfig } from '../../shared/contract/config/parse.ts';
 import type { ConfigProblem } from '../../shared/contract/config/problem.ts';
 import { mapSource } from '../../shared/contract/config/source-map.ts';
-import { unsupportedFeatures } from '../../shared/contract/config/unsupported.ts';
 import { StitchworkError } from '../../shared/kernel/errors.ts';
 import { CONFIG_BYTES_MAX } from '../../shared/ports/config-store.ts';
 import type { ByteBudget } from '../http/byte-budget.ts';
@@ -27,14 +26,12 @@ export function readConfig(yaml: string, segment?: string): ReadConfig {
   const parsed = parseSegmentConfig(yaml);
   if (parsed.kind === 'invalid') return parsed;
   const { config, digest } = parsed;
-  const problems = [...unsupportedFeatures(config)];
   if (segment !== undefined && config.segment !== segment) {
     const message = `the config is of segment '${config.segment}', and this is '${segment}'`;
-    problems.unshift(mapSource(yaml).problem(['segment'], 'REFERENCE', message, { suggestion: segment }));
+    const problem = mapSource(yaml).problem(['segment'], 'REFERENCE', message, { suggestion: segment });
+    return { kind: 'invalid', problems: [problem] };
   }
-  return problems.length > 0
-    ? { kind: 'invalid', problems }
-    : { kind: 'ok', source: { yaml, config, digest } };
+  return { kind: 'ok', source: { yaml, config, digest } };
 }
 
 /** Throws INVALID_CONFIG with every problem. */

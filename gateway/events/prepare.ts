@@ -41,6 +41,8 @@ export interface Marks {
   /** The subject for the reply about the append at a position. */
   readonly replyTo?: ((position: number) => string) | undefined;
   readonly traceparent?: string | undefined;
+  /** Personalization service that is asked with them. */
+  readonly asks?: string | undefined;
 }
 
 /** Prepares every event on its own: a broken one does not hurt its neighbours. */
@@ -88,6 +90,7 @@ export function prepareEvents(
       event,
       config: stamp,
       replyTo: marks.replyTo?.(appends.length),
+      asks: marks.asks,
       traceparent: marks.traceparent,
     };
     const payload = Buffer.from(JSON.stringify(envelope), 'utf8');

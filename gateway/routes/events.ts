@@ -2,16 +2,14 @@
 // them; any other outcome accepts nothing that the client would not send again.
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { EVENT_LIMITS } from '../../shared/contract/event.ts';
-import { unreachable } from '../../shared/kernel/assert.ts';
-import { ERRORS } from '../../shared/kernel/errors.ts';
 import { uuidV7From } from '../../shared/kernel/hash.ts';
 import { randomToken } from '../../shared/kernel/random.ts';
-import type { AppendOutcome } from '../../shared/ports/event-log.ts';
 import type { GatewaySegment } from '../deps.ts';
+import { allRejected, appendRefusal } from '../events/append-refusal.ts';
 import { awaitCommit } from '../events/await-commit.ts';
-import { type Marks, type Prepared, prepareEvents, type Reject } from '../events/prepare.ts';
+import { type Marks, type Prepared, prepareEvents } from '../events/prepare.ts';
 import { splitBody } from '../events/split-body.ts';
-import { type Refusal, refuse } from '../http/errors.ts';
+import { refuse } from '../http/errors.ts';
 import { bodyFormOf } from '../http/media-type.ts';
 import { readBody } from '../http/read-body.ts';
 import { answers, EventsBody, EventsCommitted, EventsQuery, EventsStored } from '../http/schemas.ts';
@@ -88,7 +86,7 @@ async function ingest(
     appended(outcome.kind);
     traced?.(outcome.kind);
     logAppended(request.log, name, prepared, outcome);
-    if (outcome.kind !== 'stored') return refuse(reply, refusalOf(outcome, prepared));
+    if (outcome.kind !== 'stored') return refuse(reply, appendRefusal(outcome, prepared));
     context.metrics.accepted(name, prepared.appends.length);
     const answer = { accepted: prepared.appends.length, rejected: prepared.rejected };
     if (!box) return reply.code(202).send(answer);
@@ -114,34 +112,4 @@ async function prepareRequest(
   const items = splitBody(body, form, EVENT_LIMITS.eventsPerRequest);
   const newId = () => uuidV7From(clock.nowMs(), randomToken(random, ENTROPY_CHARACTERS));
   return prepareEvents(items, segment, newId, marks);
-}
-
-/** With nothing accepted, 202 would be a lie: the answer is the rejects' own code when they agree on one. */
-function allRejected(rejected: readonly Reject[]): Refusal {
-  const [first] = rejected;
-  const code =
-    first !== undefined && rejected.every((r) => r.code === first.code) ? first.code : 'INVALID_EVENT';
-  const message =
-    rejected.length === 1 && first ? first.message : `None of the ${rejected.length} events was accepted.`;
-  return { code, message, details: rejected };
-}
-
-function refusalOf(outcome: Exclude<AppendOutcome, { kind: 'stored' }>, prepared: Prepared): Refusal {
-  switch (outcome.kind) {
-    case 'full':
-      return { code: 'LOG_FULL', message: ERRORS.LOG_FULL.text };
-    case 'overloaded':
-      return { code: 'OVERLOADED', message: ERRORS.OVERLOADED.text, retryAfterMs: outcome.retryAfterMs };
-    case 'unavailable':
-      return { code: 'LOG_UNAVAILABLE', message: `${ERRORS.LOG_UNAVAILABLE.text} Nothing was accepted.` };
-    case 'unknown':
-      return {
-        code: 'LOG_UNAVAILABLE',
-        message:
-          'The event log did not answer in time: the events may be stored or not. Send them again with the same message ids; those that this gateway assigned are in details.',
-        details: prepared.assigned,
-      };
-    default:
-      return unreachable(outcome);
-  }
 }

@@ -10,6 +10,7 @@ export interface Latencies {
   readonly count: number;
   readonly p50: number;
   readonly p90: number;
+  readonly p95: number;
   readonly p99: number;
   readonly max: number;
 }
@@ -37,6 +38,7 @@ export function latenciesOf(samples: readonly number[]): Latencies {
     count: sorted.length,
     p50: percentile(sorted, 0.5),
     p90: percentile(sorted, 0.9),
+    p95: percentile(sorted, 0.95),
     p99: percentile(sorted, 0.99),
     max: percentile(sorted, 1),
   };

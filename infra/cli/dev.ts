@@ -6,7 +6,14 @@ import { packagePath } from '../package-root.ts';
 import type { RunningDev } from '../wire.ts';
 import { lastDevHandle, writeDevHandle } from './dev-handle.ts';
 import { CommandFailure, EXIT } from './exit.ts';
-import { withArchiveFlags, withDeliveryFlags, withExample, withJson, withRoleFlags } from './flags.ts';
+import {
+  withArchiveFlags,
+  withDeliveryFlags,
+  withExample,
+  withGatewayFlags,
+  withJson,
+  withRoleFlags,
+} from './flags.ts';
 import type { Io } from './io.ts';
 
 export const DEMO_CONFIG = packagePath('infra/demo/shop.yaml');
@@ -15,7 +22,7 @@ export function addDev(program: Command, io: Io): void {
   const command = program
     .command('dev')
     .description('run everything in one process, with an embedded nats-server and the demo config');
-  withJson(withDeliveryFlags(withArchiveFlags(withRoleFlags(command))));
+  withJson(withGatewayFlags(withDeliveryFlags(withArchiveFlags(withRoleFlags(command)))));
   withExample(command, 'stitchwork dev', 'stitchwork dev --config shop.yaml --port 0 --data-dir /tmp/shop');
   command.action(async (flags: RoleFlags & { json?: boolean }) => {
     const given = parseRoleSettings({ logLevel: io.env.STITCHWORK_LOG_LEVEL ?? 'warn', ...flags }, io.env);
@@ -43,8 +50,8 @@ export function addDev(program: Command, io: Io): void {
       settings,
       (deps) => runDev(settings, deps),
       (dev) => {
-        const { url, natsUrl, adminKey, writeKey, segments } = dev;
-        const handle: DevHandle = { url, natsUrl, adminKey, writeKey, segments, pid: process.pid };
+        const { url, natsUrl, adminKey, writeKey, segments, tokens } = dev;
+        const handle: DevHandle = { url, natsUrl, adminKey, writeKey, segments, tokens, pid: process.pid };
         writeDevHandle(settings.dataDir, handle);
         if (flags.json) io.out(JSON.stringify(handle));
         else for (const line of welcome(dev, settings.dataDir, io)) io.out(line);
@@ -78,6 +85,7 @@ function welcome(dev: RunningDev, dataDir: string, io: Io): readonly string[] {
     `  NATS       ${dev.natsUrl}`,
     `  write key  ${dev.writeKey}`,
     `  admin key  ${dev.adminKey}`,
+    ...Object.entries(dev.tokens).map(([service, token]) => `  token      ${token}  (service ${service})`),
     `  data       ${dataDir}  ${dim('(kept; one copy on this disk: not for production)')}`,
     '',
     'Send an event:',

@@ -63,6 +63,16 @@ export function withDeliveryFlags(command: Command): Command {
   );
 }
 
+/** Flags of a role that answers HTTP from outside. */
+export function withGatewayFlags(command: Command): Command {
+  return command.addOption(
+    new Option(
+      '--trust-proxy <network>',
+      'proxy in front whose X-Forwarded-For is believed, such as 10.0.0.0/8 (repeatable; env STITCHWORK_TRUST_PROXY)',
+    ).argParser(collect),
+  );
+}
+
 /** A role that may take its segments from the config store instead of files. */
 export function withSegmentFlags(command: Command): Command {
   return command.addOption(

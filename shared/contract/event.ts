@@ -27,6 +27,8 @@ export interface CommitReply {
   readonly profileId: string | null;
   /** Why the event could not be applied: it is a dead letter. */
   readonly code?: string;
+  /** Of an event that asks a service: the profile with the event in it, as it is stored (base64), unless it is large. */
+  readonly record?: string;
 }
 
 export interface ShadowMark {
@@ -57,6 +59,8 @@ export type LogEnvelope =
       readonly config?: string | undefined;
       /** Subject of a gateway that waits for the commit. Worth nothing once it does not wait any more. */
       readonly replyTo?: string | undefined;
+      /** Personalization service that is asked with it: the profile is given variants of its sections. */
+      readonly asks?: string | undefined;
       /** Trace context of the request that brought the event (W3C), when it is traced. */
       readonly traceparent?: string | undefined;
       /** In a shadow segment, where the clock is the events': the time of the message, and what it was made of. */

@@ -24,6 +24,10 @@ export interface ExpressionContext {
   readonly profile: Readonly<Record<string, unknown>>;
   readonly keys: Readonly<Record<string, string>>;
   readonly keys_all: Readonly<Record<string, readonly string[]>>;
+  /** Of a visitor who is answered: whether it is in each. */
+  readonly audiences?: Readonly<Record<string, boolean>>;
+  /** In answers: rows of catalogs. */
+  readonly lookup?: Readonly<Record<string, unknown>>;
   /** In aggregates of a list. */
   readonly item?: Readonly<Record<string, unknown>>;
   readonly now: Date;
@@ -58,7 +62,17 @@ const LIMITS = {
 };
 const MISSING_CODES: ReadonlySet<unknown> = new Set(['no_such_key', 'no_such_field', 'index_out_of_bounds']);
 
-const CONFIG_ROOTS = { event: 'map', profile: 'map', keys: 'map', keys_all: 'map', item: 'map' } as const;
+const CONFIG_ROOTS = {
+  event: 'map',
+  profile: 'map',
+  keys: 'map',
+  keys_all: 'map',
+  audiences: 'map',
+  lookup: 'map',
+  item: 'map',
+} as const;
+/** What expressions of a config speak of, besides `now`. */
+export type Root = keyof typeof CONFIG_ROOTS;
 type Roots = Readonly<Record<string, 'map' | 'string'>>;
 
 let shared: Environment | undefined;
@@ -273,17 +287,17 @@ export function requiredEventName(
 }
 
 /** Whether an expression speaks of a root at all. */
-export function namesRoot(source: string, root: keyof typeof CONFIG_ROOTS): boolean {
+export function namesRoot(source: string, root: Root): boolean {
   return new RegExp(`(?<![.\\w])${root}(?!\\w)`).test(withoutTexts(source));
 }
 
 /** Whether an expression uses a root otherwise than by naming a field of it: `profile["views"]`, or all of it. */
-export function usesWhole(source: string, root: keyof typeof CONFIG_ROOTS): boolean {
+export function usesWhole(source: string, root: Root): boolean {
   return new RegExp(`(?<![.\\w])${root}(?!\\w)(?!\\s*\\.\\s*\\??\\s*[a-zA-Z_])`).test(withoutTexts(source));
 }
 
 /** Which fields of a root an expression names: `profile.views` names `views` of `profile`. */
-export function namedFields(source: string, root: 'profile' | 'keys' | 'keys_all'): readonly string[] {
+export function namedFields(source: string, root: Root): readonly string[] {
   const pattern = new RegExp(`(?<![.\\w])${root}\\s*\\.\\s*\\??\\s*([a-zA-Z_]\\w*)`, 'g');
   return [...withoutTexts(source).matchAll(pattern)].map((match) => match[1]!);
 }

@@ -11,6 +11,7 @@ interface Tally {
   requests: number;
   done: number;
   committed: number;
+  degraded: number;
   firstFailure: string | undefined;
   readonly failed: Record<number, number>;
 }
@@ -21,7 +22,14 @@ export async function runHttp(job: HttpJob): Promise<HttpResult> {
   const connections = Array.from({ length: job.connections }, () => new HttpConnection(new URL(job.url)));
   const prepare = requestSource(job);
   const phase = async (seconds: number) => {
-    const tally: Tally = { requests: 0, done: 0, committed: 0, firstFailure: undefined, failed: {} };
+    const tally: Tally = {
+      requests: 0,
+      done: 0,
+      committed: 0,
+      degraded: 0,
+      firstFailure: undefined,
+      failed: {},
+    };
     const send = (connection: HttpConnection) => sendOne(connection, prepare(), tally);
     const { ratePerSecond } = job;
     const measured =
@@ -57,6 +65,15 @@ function requestSource(job: HttpJob): () => string {
       return requestBytes('GET', url, `${base}/v1/profiles/${keyName}/${value}${suffix}`, auth);
     };
   }
+  if (request.kind === 'personalize') {
+    const path = `${base}/v1/personalize/${request.service}${suffix}`;
+    const keyName = job.workload.keys[1] ?? job.workload.keys[0]!;
+    return () => {
+      const event = events.next();
+      const body = JSON.stringify(request.withEvent ? event : { keys: { [keyName]: event.keys[keyName] } });
+      return requestBytes('POST', url, path, { ...auth, body });
+    };
+  }
   return () => {
     const batch = Array.from({ length: request.batch }, () => events.next());
     const body = JSON.stringify(request.batch === 1 ? batch[0] : { events: batch });
@@ -79,9 +96,15 @@ async function sendOne(connection: HttpConnection, bytes: string, tally: Tally):
 }
 
 function count({ body }: HttpAnswer, tally: Tally): void {
-  const parsed = JSON.parse(body.toString('utf8')) as { accepted?: number; committed?: boolean };
+  const parsed = JSON.parse(body.toString('utf8')) as {
+    accepted?: number;
+    committed?: boolean;
+    event?: { committed: boolean };
+    degraded?: boolean;
+  };
   tally.done += parsed.accepted ?? 1;
-  if (parsed.committed === true) tally.committed += 1;
+  if (parsed.committed === true || parsed.event?.committed === true) tally.committed += 1;
+  if (parsed.degraded === true) tally.degraded += 1;
 }
 
 async function closedLoop(

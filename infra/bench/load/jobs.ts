@@ -47,7 +47,9 @@ export interface HttpJob {
   readonly workload: Workload;
   readonly request:
     | { readonly kind: 'send'; readonly batch: number; readonly waitForCommit: boolean }
-    | { readonly kind: 'read' };
+    | { readonly kind: 'read' }
+    /** Decisions of a service, with an event each or by one key alone. */
+    | { readonly kind: 'personalize'; readonly service: string; readonly withEvent: boolean };
 }
 
 export type LoadJob = SeedJob | AppendJob | CeilingJob | HttpJob;
@@ -69,6 +71,8 @@ export interface HttpResult {
   readonly firstFailure: string | undefined;
   /** Answers that say that the event is committed. */
   readonly committed: number;
+  /** Decisions for which something was missing. */
+  readonly degraded: number;
 }
 
 export type JobResult<Job extends LoadJob> = Job extends HttpJob ? HttpResult : StoredResult;

@@ -9,6 +9,7 @@ import { read, waitCommit } from './http-latency.ts';
 import { identity } from './identity.ts';
 import { million } from './million.ts';
 import { peers } from './peers.ts';
+import { personalization } from './personalization.ts';
 import { serverRestart } from './server-restart.ts';
 import { snapshots } from './snapshots.ts';
 import { sqlJob } from './sql-job.ts';
@@ -24,6 +25,7 @@ export const SCENARIOS: readonly Scenario[] = [
   httpSingle,
   waitCommit,
   read,
+  personalization,
   identity,
   definitions,
   takeover,

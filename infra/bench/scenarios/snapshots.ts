@@ -91,18 +91,19 @@ async function beside<T>(load: () => Promise<T>, live: Live): Promise<readonly [
   return [await loading, worst];
 }
 
-interface Loaded {
+export interface Loaded {
   readonly rows: number;
   readonly written: number;
   readonly seconds: number;
   readonly peakMB: number;
 }
 
-async function loadTable(rig: Rig, file: string): Promise<Loaded> {
+/** Loads a file by the command that a user would take. */
+export async function loadTable(rig: Rig, file: string, table = 'crm'): Promise<Loaded> {
   const args = [
     'batch',
     'load',
-    'crm',
+    table,
     file,
     '--segment',
     rig.names.segment,
@@ -132,7 +133,7 @@ async function loadTable(rig: Rig, file: string): Promise<Loaded> {
 }
 
 /** Rows of the profiles of the bench and of many others; in the second run every so many-th is another one. */
-async function writeRows(file: string, rows: number, run: number): Promise<void> {
+export async function writeRows(file: string, rows: number, run: number): Promise<void> {
   const stream = createWriteStream(file);
   stream.write('customer_id,tier,lifetime_spend,orders,last_purchase_at,next_best_offer\n');
   for (let i = 0; i < rows; i++) {

@@ -1,11 +1,12 @@
 // Meaning of a well-formed config: names unique, references resolve, expressions and patterns compile.
 import { didYouMean } from '../../kernel/edit-distance.ts';
-import { compileExpression, namedFields, namesRoot } from '../expression.ts';
+import { compileExpression, namedFields, namesRoot, type Root } from '../expression.ts';
 import { compileTemplate, expressionsOf } from '../template.ts';
 import { checkAttributes } from './check-attributes.ts';
 import { checkDestinations } from './check-destinations.ts';
 import { checkJourneys } from './check-journeys.ts';
 import { checkLimits } from './check-limits.ts';
+import { checkPersonalization } from './check-personalization.ts';
 import { checkSending } from './check-sending.ts';
 import { checkStitching } from './check-stitching.ts';
 import type { ConfigProblem } from './problem.ts';
@@ -44,6 +45,7 @@ export function checkMeaning(
   checkDestinations(raw.destinations ?? [], (name) => knownTo(name, raw), check);
   checkTables(raw.batch?.tables ?? [], namesOf(keys), check);
   checkCatalogs(raw.catalogs ?? [], raw.batch?.tables ?? [], check);
+  checkPersonalization(raw, check);
   return [...checkStitching(raw.stitching, source, isPartial), ...check.problems];
 }
 
@@ -58,14 +60,19 @@ function namesOf(items: readonly { readonly name: string }[] | undefined): reado
   return (items ?? []).map(({ name }) => name);
 }
 
-/** What an expression may speak of: the event alone, the profile alone, both, or one item of a list. */
-export type Sees = 'event' | 'state' | 'profile' | 'item';
+/**
+ * What an expression may speak of: the event alone, the profile alone, both, one item of a list; of a visitor who is answered
+ * also the audiences, and in the answer what was looked up.
+ */
+export type Sees = 'event' | 'state' | 'profile' | 'item' | 'visitor' | 'answer';
 
-const BLIND_TO: Readonly<Record<Sees, readonly ('event' | 'profile' | 'keys' | 'keys_all' | 'item')[]>> = {
-  event: ['profile', 'keys_all', 'item'],
-  state: ['event', 'item'],
-  profile: ['item'],
-  item: ['event', 'profile', 'keys', 'keys_all'],
+const BLIND_TO: Readonly<Record<Sees, readonly Root[]>> = {
+  event: ['profile', 'keys_all', 'item', 'audiences', 'lookup'],
+  state: ['event', 'item', 'audiences', 'lookup'],
+  profile: ['item', 'audiences', 'lookup'],
+  item: ['event', 'profile', 'keys', 'keys_all', 'audiences', 'lookup'],
+  visitor: ['item', 'lookup'],
+  answer: ['item'],
 };
 
 const SEEN: Readonly<Record<Sees, string>> = {
@@ -73,6 +80,8 @@ const SEEN: Readonly<Record<Sees, string>> = {
   state: 'the profile alone, not an event',
   profile: 'event and profile',
   item: 'one item of the list alone',
+  visitor: 'event, profile, keys and audiences',
+  answer: 'event, profile, keys, audiences and lookup',
 };
 
 export class MeaningCheck {
@@ -81,10 +90,12 @@ export class MeaningCheck {
   readonly #keys: readonly string[];
   readonly #observed: readonly string[];
   readonly #attributes: readonly string[];
+  readonly #audiences: readonly string[];
 
   constructor(source: SourceMap, raw: RawSegment) {
     this.#source = source;
     this.#keys = namesOf(raw.stitching.keys);
+    this.#audiences = namesOf(raw.audiences);
     this.#observed = namesOf(raw.stitching.keys.filter((key) => key.observe_only === true));
     const aggregates = (raw.attributes ?? []).flatMap(({ aggregate }) =>
       Object.keys((aggregate as object) ?? {}),
@@ -150,10 +161,10 @@ export class MeaningCheck {
     return compiled.type;
   }
 
-  template(payload: unknown, path: Path): void {
+  template(payload: unknown, path: Path, sees: Sees = 'profile'): void {
     const compiled = compileTemplate(payload);
     if (compiled.kind === 'invalid') this.at(path, 'EXPRESSION', compiled.reason);
-    else for (const text of expressionsOf(payload)) this.#names(text, path, 'profile');
+    else for (const text of expressionsOf(payload)) this.#names(text, path, sees);
   }
 
   /** Attributes and keys that an expression names and that nobody declared would silently never match. */
@@ -169,6 +180,8 @@ export class MeaningCheck {
       if (this.#attributes.includes(name)) continue;
       this.at(path, 'REFERENCE', `there is no attribute '${name}'`, didYouMean(name, this.#attributes));
     }
+    for (const name of namedFields(text, 'audiences'))
+      this.reference(name, this.#audiences, 'audience', path);
     for (const name of [...namedFields(text, 'keys'), ...all]) {
       if (this.#observed.includes(name))
         this.at(path, 'REFERENCE', `'${name}' is observe_only: expressions do not see it`);

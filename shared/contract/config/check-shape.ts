@@ -103,7 +103,8 @@ function patternProblem(source: SourceMap, path: Path, { params, data }: ErrorOb
   const pattern = String(params.pattern);
   const upper = String(data).trim().toUpperCase();
   const suggestion = pattern === REGION_PATTERN && isPhoneRegion(upper) ? upper : undefined;
-  return source.problem(path, 'SHAPE', `'${String(data)}' ${patternMeaning(pattern)}`, { suggestion });
+  const place = path[0] === 'personalization' ? 'gateway' : 'activator';
+  return source.problem(path, 'SHAPE', `'${String(data)}' ${patternMeaning(pattern, place)}`, { suggestion });
 }
 
 const KEY_LIMIT = /^\/stitching\/keys\/\d+\/limit$/;
@@ -139,13 +140,13 @@ function quoted({ params, data }: ErrorObject): string | undefined {
   return params.type === 'string' && isScalar ? `'${String(data)}'` : undefined;
 }
 
-function patternMeaning(pattern: string): string {
+function patternMeaning(pattern: string, place: string): string {
   if (pattern.includes('a-z0-9-')) return 'is not a segment name: 1 to 32 of a-z, 0-9 and -';
   if (pattern.startsWith('^[a-z]')) return 'is not a name: a-z first, then up to 63 of a-z, 0-9 and _';
   if (pattern === REGION_PATTERN) return 'is not a region: two capital letters such as DE or GB';
   if (pattern === RATE_PATTERN) return 'is not a rate such as 100/s, 50/m or 1000/h';
   if (pattern === SECRET_PATTERN)
-    return `is no name of a secret: write \${CRM_SECRET} and set CRM_SECRET where the activator runs; configs are stored and shown`;
+    return `is no name of a secret: write \${CRM_SECRET} and set CRM_SECRET where the ${place} runs; configs are stored and shown`;
   if (pattern.includes('/')) return 'is not a cap such as 1/24h';
   return 'is not a span of time such as 22:00-08:00';
 }

@@ -56,6 +56,12 @@ const EFFECTS: Readonly<Record<string, Readonly<Record<Kind, string>>>> = {
     removed: 'nothing is delivered there any more; what waits is delivered if it comes back in time',
     changed: 'holds for every delivery from now on, also of what waits already',
   },
+  personalization: {
+    added: 'answers from now on, to whoever has a token of it',
+    removed: 'answers nobody any more; a profile keeps the variants that it was given, also if it comes back',
+    changed:
+      'answers by the new sections at once; whoever was given a variant keeps it while there is one of that name',
+  },
   triggers: {
     added: 'looked at from the next event on; with `once` it fires once for each profile from now on',
     removed: 'no longer fires; with `once`, a profile remembers that it has fired, also if it comes back',

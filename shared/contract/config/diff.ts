@@ -60,9 +60,7 @@ export function diffConfigs(before: ConfigText, after: ConfigText): ConfigDiff {
 
 /** Sections that are lists of named items. */
 function listSections(config: SegmentConfig): readonly string[] {
-  return Object.entries(config).flatMap(([section, value]) =>
-    Array.isArray(value) && section !== 'unsupported' ? [section] : [],
-  );
+  return Object.entries(config).flatMap(([section, value]) => (Array.isArray(value) ? [section] : []));
 }
 
 function rawOf({ yaml }: ConfigText): Fields {
@@ -75,7 +73,11 @@ function sideOf(config: SegmentConfig, raw: Fields, section: string): Side {
 
 function sideFrom(items: unknown, raw: unknown): Side {
   const written = Array.isArray(raw) ? (raw as readonly Item[]) : [];
-  return { items: (items ?? []) as readonly Item[], raw: new Map(written.map((item) => [item.name, item])) };
+  const nameOf = (item: Item) => item.name ?? (item.service as string);
+  return {
+    items: (items ?? []) as readonly Item[],
+    raw: new Map(written.map((item) => [nameOf(item), item])),
+  };
 }
 
 function diffKeys(before: ConfigText, after: ConfigText, rawBefore: Fields, rawAfter: Fields) {

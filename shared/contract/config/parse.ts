@@ -3,16 +3,17 @@ import { parseDurationMs } from '../../kernel/duration.ts';
 import { sha256Hex } from '../../kernel/hash.ts';
 import { checkMeaning } from './check-meaning.ts';
 import { checkShape } from './check-shape.ts';
-import { findUnsupported } from './find-unsupported.ts';
 import { kindOf, limitOf } from './key-limit.ts';
 import type { ConfigProblem } from './problem.ts';
 import { readAttribute } from './read-attribute.ts';
 import { readDestination } from './read-destination.ts';
 import { readJourney } from './read-journey.ts';
+import { readService } from './read-personalization.ts';
 import { readActivation, readChannel, readTrigger } from './read-sending.ts';
 import { readCatalog, readTable } from './read-table.ts';
 import type { RawKey, RawSegment } from './schema.ts';
 import type { KeyConfig, SegmentConfig, StitchingConfig } from './segment-config.ts';
+import { Sensitive } from './sensitive.ts';
 import { soundParts } from './sound-parts.ts';
 import { mapSource, type SourceMap } from './source-map.ts';
 
@@ -50,7 +51,8 @@ export function parseSegmentConfig(yaml: string): ParsedConfig {
     triggers: (raw.triggers ?? []).map(readTrigger),
     journeys: (raw.journeys ?? []).map(readJourney),
     destinations: (raw.destinations ?? []).map(readDestination),
-    unsupported: findUnsupported(raw, source),
+    personalization: (raw.personalization ?? []).map(readService),
+    withheld: new Sensitive(raw).withheld,
   };
   return { kind: 'ok', config, digest: sha256Hex(canonicalJson(config)) };
 }

@@ -17,7 +17,7 @@ export interface ConfigProblem {
     | 'PATTERN'
     | 'DURATION'
     | 'LIMIT'
-    | 'NOT_YET_SUPPORTED';
+    | 'SENSITIVE';
   readonly message: string;
   readonly suggestion?: string;
 }

@@ -7,6 +7,7 @@ import { ATTRIBUTE_TYPES, type RawAttribute } from './attribute-schemas.ts';
 import { AnyDestination, type RawDestination } from './destination-schemas.ts';
 import { Journey, JourneySteps, type RawJourney } from './journey-schemas.ts';
 import { LIMITS_MAX, type LimitName } from './limits.ts';
+import { PERSONALIZATION_LIMITS, type RawService, Service } from './personalization-schemas.ts';
 import { Name, oneOf, strict, Text } from './schema-parts.ts';
 import {
   COLUMN_TYPES,
@@ -84,7 +85,11 @@ const Stitching = Type.Object(
 
 const EventRule = Type.Object({ name: Name, when: Text }, strict);
 const Column = Type.Object(
-  { type: oneOf(COLUMN_TYPES), combine: Type.Optional(oneOf(COMBINE_RULES)) },
+  {
+    type: oneOf(COLUMN_TYPES),
+    combine: Type.Optional(oneOf(COMBINE_RULES)),
+    sensitive: Type.Optional(Type.Boolean()),
+  },
   strict,
 );
 const Batch = Type.Object(
@@ -103,8 +108,6 @@ const Batch = Type.Object(
   },
   strict,
 );
-const Service = Type.Object({ service: Name }, { additionalProperties: true });
-
 const Limits = Type.Object(
   Object.fromEntries(
     Object.entries(LIMITS_MAX).map(([name, maximum]) => [
@@ -136,7 +139,7 @@ export const SegmentFile = Type.Object(
     triggers: Type.Optional(Type.Array(Trigger, { maxItems: LIMITS_MAX.triggers })),
     journeys: Type.Optional(Type.Array(Journey)),
     destinations: Type.Optional(Type.Array(AnyDestination, { maxItems: 100 })),
-    personalization: Type.Optional(Type.Array(Service)),
+    personalization: Type.Optional(Type.Array(Service, { maxItems: PERSONALIZATION_LIMITS.services })),
   },
   { ...strict, $defs: { journeySteps: JourneySteps } },
 );
@@ -180,10 +183,12 @@ export interface RawSegment {
   readonly triggers?: readonly RawTrigger[];
   readonly journeys?: readonly RawJourney[];
   readonly destinations?: readonly RawDestination[];
-  readonly personalization?: readonly { readonly service: string }[];
+  readonly personalization?: readonly RawService[];
 }
 
-export type RawColumn = ColumnType | { readonly type: ColumnType; readonly combine?: CombineRule };
+export type RawColumn =
+  | ColumnType
+  | { readonly type: ColumnType; readonly combine?: CombineRule; readonly sensitive?: boolean };
 
 export interface RawKey {
   readonly name: string;

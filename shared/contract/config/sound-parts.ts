@@ -13,6 +13,7 @@ const SECTIONS = [
   'triggers',
   'journeys',
   'destinations',
+  'personalization',
 ] as const;
 
 /** Fields of a stitching key that cannot be judged without another. */
@@ -34,7 +35,7 @@ export function soundParts(value: unknown, badPaths: readonly string[]): RawSegm
   const lists = SECTIONS.map((section) => {
     const items: unknown = file[section];
     const sound = (item: unknown, i: number) => (badItems.has(`${section}[${i}]`) ? nameOf(item, i) : item);
-    return [section, Array.isArray(items) ? items.map(sound) : []] as const;
+    return [section, Array.isArray(items) && !isLost(section, badItems) ? items.map(sound) : []] as const;
   });
   const keys: unknown = file.stitching?.keys;
   const soundKey = (key: unknown, i: number) => {
@@ -45,7 +46,14 @@ export function soundParts(value: unknown, badPaths: readonly string[]): RawSegm
     ...soundFields(file.stitching ?? {}, 'stitching', badPaths, {}),
     keys: Array.isArray(keys) ? keys.map((key, i) => ({ ...soundKey(key, i), ...nameOf(key, i) })) : [],
   };
-  return { segment: '', stitching, ...Object.fromEntries(lists) } as unknown as RawSegment;
+  const { batch, catalogs } = file;
+  const rest = isLost('personalization', badItems) ? {} : { batch, catalogs };
+  return { segment: '', stitching, ...rest, ...Object.fromEntries(lists) } as unknown as RawSegment;
+}
+
+/** What a service speaks of stands in tables and catalogs: without these nothing can be told of it. */
+function isLost(section: string, bad: ReadonlySet<string>): boolean {
+  return section === 'personalization' && [...bad].some((path) => /^(batch|catalogs)\b/.test(path));
 }
 
 /** Fields at and below which nothing is wrong. */
@@ -65,9 +73,10 @@ function soundFields(
 }
 
 /** An item reduced to its name; one that has none gets one that nobody can mean. */
-function nameOf(item: unknown, index: number): { readonly name: string } {
-  const name = isFields(item) ? item.name : undefined;
-  return { name: typeof name === 'string' ? name : `\0 nameless ${index}` };
+function nameOf(item: unknown, index: number): { readonly name: string; readonly service: string } {
+  const said = isFields(item) ? (item.name ?? item.service) : undefined;
+  const name = typeof said === 'string' ? said : `\0 nameless ${index}`;
+  return { name, service: name };
 }
 
 function isFields(item: unknown): item is Fields {

@@ -4,7 +4,6 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { parseSegmentConfig } from '../../../shared/contract/config/parse.ts';
 import type { ConfigProblem } from '../../../shared/contract/config/problem.ts';
-import { unsupportedFeatures } from '../../../shared/contract/config/unsupported.ts';
 import { configOf, parseConfig } from '../profile/harness.ts';
 
 const CONTRACT = readFileSync(
@@ -15,7 +14,7 @@ const MINIMAL = 'segment: shop\nstitching:\n  keys: [{ name: customer_id, limit:
 
 function problemsOf(yaml: string): readonly ConfigProblem[] {
   const parsed = parseSegmentConfig(yaml);
-  return parsed.kind === 'ok' ? unsupportedFeatures(parsed.config) : parsed.problems;
+  return parsed.kind === 'ok' ? [] : parsed.problems;
 }
 
 /** Problems of a file that ends with `rest` after a sound stitching section. */
@@ -32,17 +31,6 @@ function digestOf(yaml: string): string {
 describe('the example of the contract', () => {
   it('validates', () => {
     expect(parseSegmentConfig(CONTRACT)).toMatchObject({ kind: 'ok' });
-  });
-
-  it('asks for what is not supported yet, each told by name and place', () => {
-    const problems = problemsOf(CONTRACT);
-    const told = problems.map(({ path, code }) => `${code} ${path}`);
-    expect(told.sort()).toEqual(['personalization'].map((path) => `NOT_YET_SUPPORTED ${path}`).sort());
-    const lines = CONTRACT.split('\n');
-    for (const { line, column, path } of problems) {
-      const field = path.split('.').at(-1)!;
-      expect(lines[line - 1]!.slice(column - 1), path).toMatch(new RegExp(`^${field}:`));
-    }
   });
 
   it('is read whole', () => {
@@ -103,7 +91,6 @@ describe('defaults', () => {
       activations: [],
       triggers: [],
       catalogs: [],
-      unsupported: [],
     });
   });
 
@@ -131,7 +118,9 @@ describe('defaults', () => {
     expect(config.triggers).toEqual([
       { name: 't', on: { event: 'e' }, when: null, once: false, everyMs: null, priority: 0, activate: 'a' },
     ]);
-    expect(config.activations).toMatchObject([{ name: 'a', to: [], payload: {}, channel: null, caps: [], quiet: null, consent: null }]);
+    expect(config.activations).toMatchObject([
+      { name: 'a', to: [], payload: {}, channel: null, caps: [], quiet: null, consent: null },
+    ]);
   });
 });
 
@@ -244,7 +233,7 @@ describe('a wrong file', () => {
   ])('with %s is refused', (_, rest, expected) => {
     const [problem, ...more] = problemsWith(rest);
     expect(problem).toMatchObject(expected);
-    expect(more.filter(({ code }) => code !== 'NOT_YET_SUPPORTED')).toEqual([]);
+    expect(more).toEqual([]);
   });
 
   it.each<[string, string, Partial<ConfigProblem>]>([

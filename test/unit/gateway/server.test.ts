@@ -155,6 +155,7 @@ describe('/openapi.json', () => {
         'post /v1/identity/rebuild',
         'post /v1/identity/simulate',
         'post /v1/identity/split',
+        'post /v1/personalize/{service}',
         'get /v1/config',
         'get /v1/config/schema.json',
         'get /v1/config/{segment}/versions',

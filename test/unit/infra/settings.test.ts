@@ -17,6 +17,7 @@ describe('settings of a role', () => {
   it('has a default for everything', () => {
     expect(parseRoleSettings({}, {})).toEqual({
       allowNetworks: [],
+      trustedProxies: [],
       configFiles: [],
       segments: [],
       natsUrl: undefined,

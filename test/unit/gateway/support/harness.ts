@@ -98,6 +98,7 @@ export async function startGateway(
   settings: Partial<GatewaySettings> = {},
   segments: readonly TestSegment[] = [makeSegment()],
   clock: Clock = systemClock,
+  secretOf?: (name: string) => string | undefined,
 ): Promise<TestGateway> {
   const logged: string[] = [];
   const app = await createGateway(
@@ -107,6 +108,7 @@ export async function startGateway(
       random: seededRandom(1),
       logger: pino({ level: 'warn' }, { write: (line: string) => logged.push(line) }),
       registry: new Registry(),
+      ...(secretOf && { secretOf }),
     },
     { writeKeys: [WRITE_KEY], adminKeys: [ADMIN_KEY], readinessReuseMs: 0, ...settings },
   );
