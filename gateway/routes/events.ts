@@ -2,20 +2,17 @@
 // them; any other outcome accepts nothing that the client would not send again.
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { EVENT_LIMITS } from '../../shared/contract/event.ts';
-import { unreachable } from '../../shared/kernel/assert.ts';
-import { ERRORS } from '../../shared/kernel/errors.ts';
 import { uuidV7From } from '../../shared/kernel/hash.ts';
 import { randomToken } from '../../shared/kernel/random.ts';
-import type { AppendOutcome } from '../../shared/ports/event-log.ts';
 import type { GatewaySegment } from '../deps.ts';
+import { appendPrepared } from '../events/append.ts';
 import { awaitCommit } from '../events/await-commit.ts';
-import { type Marks, type Prepared, prepareEvents, type Reject } from '../events/prepare.ts';
+import { type Marks, type Prepared, prepareEvents } from '../events/prepare.ts';
 import { splitBody } from '../events/split-body.ts';
-import { type Refusal, refuse } from '../http/errors.ts';
+import { refuse } from '../http/errors.ts';
 import { bodyFormOf } from '../http/media-type.ts';
 import { readBody } from '../http/read-body.ts';
 import { answers, EventsBody, EventsCommitted, EventsQuery, EventsStored } from '../http/schemas.ts';
-import { logAppended, logRejected } from '../ingest-log.ts';
 import { pickSegment } from '../segments.ts';
 import type { GatewayApp, RouteContext } from './route-context.ts';
 
@@ -78,18 +75,9 @@ async function ingest(
       replyTo: box && ((position) => box.subjectOf(position)),
       traceparent: trace?.traceparent,
     });
-    const name = segment.names.segment;
-    for (const reject of prepared.rejected) context.metrics.rejected(name, reject.code);
-    logRejected(request.log, name, prepared);
-    if (prepared.appends.length === 0) return refuse(reply, allRejected(prepared.rejected));
-    const appended = context.metrics.appendStarted(name, prepared.appends);
-    const traced = trace?.append(name, prepared.appends.length);
-    const outcome = await segment.appender.append(prepared.appends);
-    appended(outcome.kind);
-    traced?.(outcome.kind);
-    logAppended(request.log, name, prepared, outcome);
-    if (outcome.kind !== 'stored') return refuse(reply, refusalOf(outcome, prepared));
-    context.metrics.accepted(name, prepared.appends.length);
+    const { metrics } = context;
+    const refusal = await appendPrepared(prepared, { segment, metrics, log: request.log, trace });
+    if (refusal !== undefined) return refuse(reply, refusal);
     const answer = { accepted: prepared.appends.length, rejected: prepared.rejected };
     if (!box) return reply.code(202).send(answer);
     const commit = await awaitCommit(box, prepared);
@@ -114,34 +102,4 @@ async function prepareRequest(
   const items = splitBody(body, form, EVENT_LIMITS.eventsPerRequest);
   const newId = () => uuidV7From(clock.nowMs(), randomToken(random, ENTROPY_CHARACTERS));
   return prepareEvents(items, segment, newId, marks);
-}
-
-/** With nothing accepted, 202 would be a lie: the answer is the rejects' own code when they agree on one. */
-function allRejected(rejected: readonly Reject[]): Refusal {
-  const [first] = rejected;
-  const code =
-    first !== undefined && rejected.every((r) => r.code === first.code) ? first.code : 'INVALID_EVENT';
-  const message =
-    rejected.length === 1 && first ? first.message : `None of the ${rejected.length} events was accepted.`;
-  return { code, message, details: rejected };
-}
-
-function refusalOf(outcome: Exclude<AppendOutcome, { kind: 'stored' }>, prepared: Prepared): Refusal {
-  switch (outcome.kind) {
-    case 'full':
-      return { code: 'LOG_FULL', message: ERRORS.LOG_FULL.text };
-    case 'overloaded':
-      return { code: 'OVERLOADED', message: ERRORS.OVERLOADED.text, retryAfterMs: outcome.retryAfterMs };
-    case 'unavailable':
-      return { code: 'LOG_UNAVAILABLE', message: `${ERRORS.LOG_UNAVAILABLE.text} Nothing was accepted.` };
-    case 'unknown':
-      return {
-        code: 'LOG_UNAVAILABLE',
-        message:
-          'The event log did not answer in time: the events may be stored or not. Send them again with the same message ids; those that this gateway assigned are in details.',
-        details: prepared.assigned,
-      };
-    default:
-      return unreachable(outcome);
-  }
 }

@@ -9,6 +9,7 @@ import { checkLimits } from './check-limits.ts';
 import { checkSending } from './check-sending.ts';
 import { checkStitching } from './check-stitching.ts';
 import type { ConfigProblem } from './problem.ts';
+import { checkProtocols } from './read-protocols.ts';
 import { checkCatalogs, checkTables } from './read-table.ts';
 import type { RawSegment } from './schema.ts';
 import type { Path, SourceMap } from './source-map.ts';
@@ -44,6 +45,7 @@ export function checkMeaning(
   checkDestinations(raw.destinations ?? [], (name) => knownTo(name, raw), check);
   checkTables(raw.batch?.tables ?? [], namesOf(keys), check);
   checkCatalogs(raw.catalogs ?? [], raw.batch?.tables ?? [], check);
+  checkProtocols(raw, namesOf(keys), check);
   return [...checkStitching(raw.stitching, source, isPartial), ...check.problems];
 }
 

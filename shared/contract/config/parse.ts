@@ -9,6 +9,7 @@ import type { ConfigProblem } from './problem.ts';
 import { readAttribute } from './read-attribute.ts';
 import { readDestination } from './read-destination.ts';
 import { readJourney } from './read-journey.ts';
+import { readProtocols } from './read-protocols.ts';
 import { readActivation, readChannel, readTrigger } from './read-sending.ts';
 import { readCatalog, readTable } from './read-table.ts';
 import type { RawKey, RawSegment } from './schema.ts';
@@ -50,6 +51,7 @@ export function parseSegmentConfig(yaml: string): ParsedConfig {
     triggers: (raw.triggers ?? []).map(readTrigger),
     journeys: (raw.journeys ?? []).map(readJourney),
     destinations: (raw.destinations ?? []).map(readDestination),
+    protocols: readProtocols(raw),
     unsupported: findUnsupported(raw, source),
   };
   return { kind: 'ok', config, digest: sha256Hex(canonicalJson(config)) };

@@ -7,6 +7,7 @@ import { ATTRIBUTE_TYPES, type RawAttribute } from './attribute-schemas.ts';
 import { AnyDestination, type RawDestination } from './destination-schemas.ts';
 import { Journey, JourneySteps, type RawJourney } from './journey-schemas.ts';
 import { LIMITS_MAX, type LimitName } from './limits.ts';
+import { Protocols, type RawProtocols } from './protocol-schemas.ts';
 import { Name, oneOf, strict, Text } from './schema-parts.ts';
 import {
   COLUMN_TYPES,
@@ -137,6 +138,7 @@ export const SegmentFile = Type.Object(
     journeys: Type.Optional(Type.Array(Journey)),
     destinations: Type.Optional(Type.Array(AnyDestination, { maxItems: 100 })),
     personalization: Type.Optional(Type.Array(Service)),
+    protocols: Type.Optional(Protocols),
   },
   { ...strict, $defs: { journeySteps: JourneySteps } },
 );
@@ -181,6 +183,7 @@ export interface RawSegment {
   readonly journeys?: readonly RawJourney[];
   readonly destinations?: readonly RawDestination[];
   readonly personalization?: readonly { readonly service: string }[];
+  readonly protocols?: RawProtocols;
 }
 
 export type RawColumn = ColumnType | { readonly type: ColumnType; readonly combine?: CombineRule };

@@ -1,6 +1,7 @@
 // A parent segment's config as the engine uses it: defaults filled in, durations in ms, keys strongest first.
 import type { DestinationConfig } from './destination-config.ts';
 import type { ConfigProblem } from './problem.ts';
+import type { ProtocolsConfig } from './protocol-config.ts';
 
 export const KEY_KINDS = ['person', 'contact', 'device'] as const;
 export type KeyKind = (typeof KEY_KINDS)[number];
@@ -393,6 +394,7 @@ export interface SegmentConfig {
   readonly triggers: readonly TriggerConfig[];
   readonly journeys: readonly JourneyConfig[];
   readonly destinations: readonly DestinationConfig[];
+  readonly protocols: ProtocolsConfig;
   /** What the file asks for and this version does not do yet: a role refuses to run with any. */
   readonly unsupported: readonly ConfigProblem[];
 }
