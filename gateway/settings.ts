@@ -8,6 +8,8 @@ export interface GatewaySettings {
   readonly adminKeys: readonly string[];
   /** Whether /metrics answers without a key. */
   readonly metricsOpen: boolean;
+  /** Hosts at whose root Treasure Data's two-segment addresses stand; `*`: at every host. */
+  readonly treasureDataHosts: readonly string[];
   /** Body bytes held at one time over all requests; beyond it a request is refused with 429. */
   readonly bytesInFlightMax: number;
   readonly connectionsMax: number;
@@ -31,6 +33,7 @@ export interface GatewaySettings {
 
 const DEFAULTS: Omit<GatewaySettings, 'writeKeys' | 'adminKeys'> = {
   metricsOpen: true,
+  treasureDataHosts: [],
   bytesInFlightMax: 64 * 1024 * 1024,
   connectionsMax: 10_000,
   headersTimeoutMs: 10_000,

@@ -46,6 +46,7 @@ import { openSegments, processId, type RoleDeps, serveAlone } from './open-segme
 import { registerBuildInfo } from './process-metrics.ts';
 import type { RunningRole } from './role.ts';
 import { withTestSeams } from './test-seams.ts';
+import { openTls } from './tls/open-tls.ts';
 import { createIngestTracing, withTracing } from './tracing.ts';
 import { ActivityMeter } from './worker-activity.ts';
 import {
@@ -57,6 +58,8 @@ import {
 
 export interface RunningGateway extends RunningRole {
   readonly url: string;
+  /** The same for https, when asked for. */
+  readonly tlsUrl: string | undefined;
   readonly segments: readonly string[];
 }
 
@@ -69,6 +72,7 @@ export interface RunningWorker extends RunningRole {
 
 export interface RunningDev extends RunningRole {
   readonly url: string;
+  readonly tlsUrl: string | undefined;
   readonly natsUrl: string;
   readonly adminKey: string;
   readonly writeKey: string;
@@ -102,15 +106,23 @@ export function runGateway(settings: RoleSettings, deps: RoleDeps): Promise<Runn
         tracing: createIngestTracing(),
         registry: deps.registry,
       },
-      { adminKeys: settings.adminKeys, writeKeys: settings.writeKeys },
+      {
+        adminKeys: settings.adminKeys,
+        writeKeys: settings.writeKeys,
+        treasureDataHosts: settings.treasureDataHosts,
+      },
     );
     belongings.own(() => app.close());
     await app.listen({ host: settings.host, port: settings.port ?? DEFAULT_PORT });
     const { port } = app.server.address() as AddressInfo;
     const url = `http://${urlHost(settings.host)}:${port}`;
-    deps.log.info({ url, segments: segments.map((s) => s.names.segment) }, 'gateway ready');
+    const tls = await openTls(app, settings);
+    belongings.own(() => tls?.close());
+    const tlsUrl = tls && `https://${urlHost(settings.host)}:${tls.port}`;
+    deps.log.info({ url, tlsUrl, segments: segments.map((s) => s.names.segment) }, 'gateway ready');
     return {
       url,
+      tlsUrl,
       segments: segments.map((segment) => segment.names.segment),
       failed: new Promise(() => {}),
       stop: () => belongings.close(),
@@ -163,6 +175,7 @@ export function runDev(settings: RoleSettings, deps: RoleDeps): Promise<RunningD
     belongings.own(() => gateway.stop());
     return {
       url: gateway.url,
+      tlsUrl: gateway.tlsUrl,
       natsUrl: nats.url,
       adminKey: adminKeys[0] ?? '',
       writeKey: writeKeys[0] ?? '',

@@ -6,7 +6,14 @@ import { packagePath } from '../package-root.ts';
 import type { RunningDev } from '../wire.ts';
 import { lastDevHandle, writeDevHandle } from './dev-handle.ts';
 import { CommandFailure, EXIT } from './exit.ts';
-import { withArchiveFlags, withDeliveryFlags, withExample, withJson, withRoleFlags } from './flags.ts';
+import {
+  withArchiveFlags,
+  withDeliveryFlags,
+  withExample,
+  withJson,
+  withProtocolFlags,
+  withRoleFlags,
+} from './flags.ts';
 import type { Io } from './io.ts';
 
 export const DEMO_CONFIG = packagePath('infra/demo/shop.yaml');
@@ -15,7 +22,10 @@ export function addDev(program: Command, io: Io): void {
   const command = program
     .command('dev')
     .description('run everything in one process, with an embedded nats-server and the demo config');
-  withJson(withDeliveryFlags(withArchiveFlags(withRoleFlags(command))));
+  withJson(withProtocolFlags(withDeliveryFlags(withArchiveFlags(withRoleFlags(command)))));
+  command
+    .option('--tls', 'https as well, with a certificate made for this machine')
+    .option('--tls-port <number>', 'its port, 0 for any free one (default 8443; with --port 0 any)');
   withExample(command, 'stitchwork dev', 'stitchwork dev --config shop.yaml --port 0 --data-dir /tmp/shop');
   command.action(async (flags: RoleFlags & { json?: boolean }) => {
     const given = parseRoleSettings({ logLevel: io.env.STITCHWORK_LOG_LEVEL ?? 'warn', ...flags }, io.env);
@@ -43,8 +53,8 @@ export function addDev(program: Command, io: Io): void {
       settings,
       (deps) => runDev(settings, deps),
       (dev) => {
-        const { url, natsUrl, adminKey, writeKey, segments } = dev;
-        const handle: DevHandle = { url, natsUrl, adminKey, writeKey, segments, pid: process.pid };
+        const { url, tlsUrl, natsUrl, adminKey, writeKey, segments } = dev;
+        const handle: DevHandle = { url, tlsUrl, natsUrl, adminKey, writeKey, segments, pid: process.pid };
         writeDevHandle(settings.dataDir, handle);
         if (flags.json) io.out(JSON.stringify(handle));
         else for (const line of welcome(dev, settings.dataDir, io)) io.out(line);
@@ -75,6 +85,9 @@ function welcome(dev: RunningDev, dataDir: string, io: Io): readonly string[] {
   return [
     bold(`Stitchwork dev: segment ${dev.segments.join(', ')}`),
     `  gateway    ${dev.url}  (OpenAPI at ${dev.url}/openapi.json)`,
+    ...(dev.tlsUrl === undefined
+      ? []
+      : [`  https      ${dev.tlsUrl}  ${dim(`(certificate: ${dataDir}/tls/cert.pem)`)}`]),
     `  NATS       ${dev.natsUrl}`,
     `  write key  ${dev.writeKey}`,
     `  admin key  ${dev.adminKey}`,
