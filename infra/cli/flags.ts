@@ -73,6 +73,16 @@ export function withGatewayFlags(command: Command): Command {
   );
 }
 
+/** Flags of a role that takes what SDKs of others send. */
+export function withProtocolFlags(command: Command): Command {
+  return command.addOption(
+    new Option(
+      '--td-host <host>',
+      "host at whose root Treasure Data's addresses stand, besides /td; * for every host (repeatable; env STITCHWORK_TD_HOST)",
+    ).argParser(collect),
+  );
+}
+
 /** A role that may take its segments from the config store instead of files. */
 export function withSegmentFlags(command: Command): Command {
   return command.addOption(
