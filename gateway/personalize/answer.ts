@@ -3,6 +3,7 @@
 import type { EventKey } from '../../actors/identity/keys.ts';
 import { keysOf } from '../../actors/identity/keys.ts';
 import { type Offers, selectSections, type VisitorEvent } from '../../actors/personalization/decide.ts';
+import { joinBatch } from '../../actors/profile/join-batch.ts';
 import type { Profile } from '../../actors/profile/profile.ts';
 import { batchAsOf } from '../../actors/profile/view.ts';
 import { parseEvent } from '../../shared/contract/parse-event.ts';
@@ -16,7 +17,7 @@ import { type Budget, startBudget } from './budget.ts';
 import { type DegradedReason, noteFailure } from './degraded.ts';
 import { findVisitor } from './find-visitor.ts';
 import { type IngestTracer, ingest } from './ingest.ts';
-import { NO_ROWS, readRows } from './read-rows.ts';
+import { readRows, rememberRows } from './read-rows.ts';
 import type { ServiceInForce } from './services.ts';
 
 export interface EventFate {
@@ -72,11 +73,15 @@ export async function answerEvent(
 ): Promise<Answered> {
   const startMs = deps.clock.elapsedMs();
   const budget = startBudget(deps.clock, budgetOf(service, options));
-  const taken = await ingest(deps, service, item, budget, options.trace);
-  if (taken.kind === 'refused') return taken;
-  const decision = await decide(deps, service, taken, budget);
-  tell(deps, service, 'event', decision, startMs);
-  return { kind: 'decided', decision };
+  try {
+    const taken = await ingest(deps, service, item, budget, options.trace);
+    if (taken.kind === 'refused') return taken;
+    const decision = await decide(deps, service, taken, budget);
+    tell(deps, service, 'event', decision, startMs);
+    return { kind: 'decided', decision };
+  } finally {
+    budget.end();
+  }
 }
 
 /** Answers whoever has these keys, as they were sent, from what is committed. Writes nothing and makes nobody. */
@@ -87,18 +92,22 @@ export async function answerKeys(
   options: AskOptions = {},
 ): Promise<Answered> {
   const startMs = deps.clock.elapsedMs();
-  const budget = startBudget(deps.clock, budgetOf(service, options));
   const read = keysIn(service, rawKeys);
   if (read.kind === 'refused') return read;
   const { keys } = read;
-  const found = await budget.within(findVisitor(service.segment.store, keys));
-  if (found.kind === 'failed') noteFailure(deps, found.error);
-  const reasons: readonly DegradedReason[] = found.kind === 'came' ? [] : ['profile_unavailable'];
-  const profile = found.kind === 'came' ? found.value : undefined;
-  const known = { profile, event: undefined, keys, reasons, fate: undefined };
-  const decision = await decide(deps, service, known, budget);
-  tell(deps, service, 'read', decision, startMs);
-  return { kind: 'decided', decision };
+  const budget = startBudget(deps.clock, budgetOf(service, options));
+  try {
+    const found = await budget.within(findVisitor(service.segment.store, keys));
+    if (found.kind === 'failed') noteFailure(deps, found.error);
+    const reasons: readonly DegradedReason[] = found.kind === 'came' ? [] : ['profile_unavailable'];
+    const profile = found.kind === 'came' ? found.value : undefined;
+    const known = { profile, event: undefined, keys, reasons, fate: undefined };
+    const decision = await decide(deps, service, known, budget);
+    tell(deps, service, 'read', decision, startMs);
+    return { kind: 'decided', decision };
+  } finally {
+    budget.end();
+  }
 }
 
 function budgetOf({ rule }: ServiceInForce, { budgetMs }: AskOptions): number {
@@ -132,18 +141,26 @@ async function decide(
   const reasons = [...known.reasons];
   let { profile } = known;
   if (profile) {
-    const parts = { store: segment.store, runs: segment.runs, config: () => rule.segment };
-    const joined = await budget.within(withNewestRows(profile, parts));
-    if (joined.kind === 'came') profile = joined.value;
-    else missed(joined);
+    // Mostly the worker has joined the rows that are in force, and nothing has to be read.
+    const first = joinBatch(profile, rule.segment.batchTables, segment.runs(), () => undefined);
+    if (first.kind === 'joined') profile = first.profile;
+    else {
+      const parts = { store: segment.store, runs: segment.runs, config: () => rule.segment };
+      const joined = await budget.within(withNewestRows(profile, parts));
+      if (joined.kind === 'came') profile = joined.value;
+      else missed(joined);
+    }
   }
   const keys = Object.fromEntries(known.keys.map(({ config: { name }, value }) => [name, value]));
   const visitor = { profile, event: known.event, keys, nowMs: deps.clock.nowMs() };
   const selection = selectSections(rule, visitor);
+  const remembered = rememberRows(segment, selection.rows);
   const rows =
-    selection.rows.length === 0 ? undefined : await budget.within(readRows(segment, selection.rows));
+    remembered.missing.length === 0
+      ? undefined
+      : await budget.within(readRows(segment.store, remembered.missing));
   if (rows && rows.kind !== 'came') missed(rows);
-  const offers = selection.compose(rows?.kind === 'came' ? rows.value : NO_ROWS);
+  const offers = selection.compose(remembered.with(rows?.kind === 'came' ? rows.value : new Map()));
   return {
     ...offers,
     profileId: profile?.id ?? null,

@@ -43,9 +43,6 @@ export type Ingested =
     };
 
 const ENTROPY_CHARACTERS = 24;
-/** Of the budget, kept for what comes after the commit. */
-const SPARE_PART = 0.2;
-const SPARE_MS_MAX = 50;
 /** When this much of the budget is gone, what was committed before is read. */
 const LOOK_BACK_PART = 0.5;
 
@@ -59,7 +56,6 @@ export async function ingest(
 ): Promise<Ingested> {
   const { segment, rule } = service;
   const box = segment.replyBoxes.open();
-  const over = new AbortController();
   try {
     const newId = () => uuidV7From(deps.clock.nowMs(), randomToken(deps.random, ENTROPY_CHARACTERS));
     const replyTo = (position: number) => box.subjectOf(position);
@@ -69,13 +65,12 @@ export async function ingest(
     const [append] = prepared.appends;
     if (!append) return { kind: 'refused', refusal: allRejected(prepared.rejected) };
     const seen = seenBy(deps, service, append);
-    const before = lookBack(deps, segment, seen.keys, budget, over.signal);
-    const spareMs = Math.min(SPARE_MS_MAX, budget.leftMs() * SPARE_PART);
-    const outcome = await budget.within(appendOf(deps, segment, append, trace), budget.leftMs() - spareMs);
+    const before = lookBack(segment, seen.keys, budget);
+    const outcome = await budget.within(appendOf(deps, segment, append, trace), 'commit');
     if (outcome.kind === 'failed') throw outcome.error;
     if (outcome.kind === 'came' && outcome.value.kind !== 'stored')
       return { kind: 'refused', refusal: appendRefusal(outcome.value, prepared) };
-    const commit = outcome.kind === 'came' ? await commitOf(box, budget.leftMs() - spareMs) : undefined;
+    const commit = outcome.kind === 'came' ? await commitOf(box, budget.leftForCommitMs()) : undefined;
     const missing: DegradedReason = outcome.kind === 'late' ? 'log_slow' : 'worker_slow';
     const found = await visitorOf(deps, segment, commit, { before, budget, missing });
     const stored = outcome.kind === 'came' ? true : null;
@@ -83,7 +78,6 @@ export async function ingest(
     const fate = { messageId: messageIdOf(prepared), stored, committed } as const;
     return { kind: 'taken', ...found, ...seen, fate };
   } finally {
-    over.abort();
     box.close();
   }
 }
@@ -123,7 +117,7 @@ function seenBy(
 }
 
 async function commitOf(box: ReplyBox, timeoutMs: number): Promise<CommitReply | undefined> {
-  const body = (await box.collect(1, Math.max(0, timeoutMs))).get(0);
+  const body = (await box.collect(1, timeoutMs)).get(0);
   return body && (JSON.parse(Buffer.from(body).toString('utf8')) as CommitReply);
 }
 
@@ -134,13 +128,7 @@ interface LookBack {
 }
 
 /** Begins by itself when much of the budget is gone, so that the answer is there when the rest is. */
-function lookBack(
-  { clock }: AnswerDeps,
-  { store }: GatewaySegment,
-  keys: readonly EventKey[],
-  budget: Budget,
-  over: AbortSignal,
-): LookBack {
+function lookBack({ store }: GatewaySegment, keys: readonly EventKey[], budget: Budget): LookBack {
   let begun: Promise<Profile | undefined> | undefined;
   const read = () => {
     if (!begun) {
@@ -150,10 +138,7 @@ function lookBack(
     }
     return begun;
   };
-  clock.sleep(budget.leftMs() * LOOK_BACK_PART, over).then(
-    () => void read(),
-    () => {},
-  );
+  budget.after(LOOK_BACK_PART, () => void read());
   return { read };
 }
 

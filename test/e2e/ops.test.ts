@@ -219,6 +219,7 @@ describe('the dashboard', () => {
       'Archive',
       'Batch jobs and changed rows',
       'Deliveries',
+      'Personalization',
     ]);
     expect(new Set(dashboard.panels.map(({ id }) => id)).size).toBe(dashboard.panels.length);
   });
