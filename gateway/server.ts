@@ -14,6 +14,7 @@ import { installLifecycle } from './http/lifecycle.ts';
 import { collectRoutes } from './http/method-guards.ts';
 import { createMetrics, type GatewayMetrics } from './metrics.ts';
 import { OPENAPI } from './openapi.ts';
+import { addSegmentRoutes } from './protocols/segment/routes.ts';
 import { addActivationRoutes } from './routes/activations.ts';
 import { addAudienceRoutes } from './routes/audiences.ts';
 import { addAuditRoutes } from './routes/audit.ts';
@@ -71,6 +72,7 @@ export async function createGateway(
   addConfigRoutes(app, context);
   addConfigDiffRoutes(app, context);
   addStatusRoutes(app, context);
+  addSegmentRoutes(app, context);
   addOperationRoutes(app, context);
   addMethodGuards();
   await app.ready();

@@ -43,6 +43,8 @@ export interface Marks {
   readonly traceparent?: string | undefined;
   /** Personalization service that is asked with them. */
   readonly asks?: string | undefined;
+  /** Events without any key are taken as well: they are kept, and belong to no profile. */
+  readonly keyless?: true;
 }
 
 /** Prepares every event on its own: a broken one does not hurt its neighbours. */
@@ -78,10 +80,11 @@ export function prepareEvents(
     if (!sanitize(item.value))
       return reject('INVALID_EVENT', `The event is nested deeper than ${EVENT_DEPTH_MAX} levels.`);
     let assignedId: string | undefined;
-    const parsed = parseEvent(item.value, keyNames, () => {
+    const assign = () => {
       assignedId = newId();
       return assignedId;
-    });
+    };
+    const parsed = parseEvent(item.value, keyNames, assign, marks.keyless);
     if (parsed.kind === 'rejected') return parsed;
     const { event } = parsed;
     const envelope: LogEnvelope = {

@@ -10,6 +10,9 @@ type Role = 'write' | 'admin';
 export interface Authenticator {
   /** Throws UNAUTHORIZED without a known key, FORBIDDEN when the key does not reach that far. */
   require(request: FastifyRequest, access: Access): void;
+  /** The same of a key that stands elsewhere than in the usual header. */
+  requireKey(presented: string | undefined, access: Access): void;
+  isKnown(presented: string): boolean;
 }
 
 export function createAuthenticator(keys: {
@@ -22,7 +25,9 @@ export function createAuthenticator(keys: {
   ];
   return {
     require(request, access) {
-      const presented = keyOf(request.headers.authorization);
+      this.requireKey(keyOf(request.headers.authorization), access);
+    },
+    requireKey(presented, access) {
       if (presented === undefined)
         throw new StitchworkError('UNAUTHORIZED', 'The request carries no API key.');
       const role = roleOf(presented);
@@ -30,6 +35,7 @@ export function createAuthenticator(keys: {
       if (access === 'admin' && role !== 'admin')
         throw new StitchworkError('FORBIDDEN', 'A write key may only send events; this needs an admin key.');
     },
+    isKnown: (presented) => roleOf(presented) !== undefined,
   };
 
   function roleOf(presented: string): Role | undefined {

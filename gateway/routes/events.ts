@@ -5,7 +5,7 @@ import { EVENT_LIMITS } from '../../shared/contract/event.ts';
 import { uuidV7From } from '../../shared/kernel/hash.ts';
 import { randomToken } from '../../shared/kernel/random.ts';
 import type { GatewaySegment } from '../deps.ts';
-import { allRejected, appendRefusal } from '../events/append-refusal.ts';
+import { appendPrepared } from '../events/append.ts';
 import { awaitCommit } from '../events/await-commit.ts';
 import { type Marks, type Prepared, prepareEvents } from '../events/prepare.ts';
 import { splitBody } from '../events/split-body.ts';
@@ -13,7 +13,6 @@ import { refuse } from '../http/errors.ts';
 import { bodyFormOf } from '../http/media-type.ts';
 import { readBody } from '../http/read-body.ts';
 import { answers, EventsBody, EventsCommitted, EventsQuery, EventsStored } from '../http/schemas.ts';
-import { logAppended, logRejected } from '../ingest-log.ts';
 import { pickSegment } from '../segments.ts';
 import type { GatewayApp, RouteContext } from './route-context.ts';
 
@@ -76,18 +75,9 @@ async function ingest(
       replyTo: box && ((position) => box.subjectOf(position)),
       traceparent: trace?.traceparent,
     });
-    const name = segment.names.segment;
-    for (const reject of prepared.rejected) context.metrics.rejected(name, reject.code);
-    logRejected(request.log, name, prepared);
-    if (prepared.appends.length === 0) return refuse(reply, allRejected(prepared.rejected));
-    const appended = context.metrics.appendStarted(name, prepared.appends);
-    const traced = trace?.append(name, prepared.appends.length);
-    const outcome = await segment.appender.append(prepared.appends);
-    appended(outcome.kind);
-    traced?.(outcome.kind);
-    logAppended(request.log, name, prepared, outcome);
-    if (outcome.kind !== 'stored') return refuse(reply, appendRefusal(outcome, prepared));
-    context.metrics.accepted(name, prepared.appends.length);
+    const { metrics } = context;
+    const refusal = await appendPrepared(prepared, { segment, metrics, log: request.log, trace });
+    if (refusal !== undefined) return refuse(reply, refusal);
     const answer = { accepted: prepared.appends.length, rejected: prepared.rejected };
     if (!box) return reply.code(202).send(answer);
     const commit = await awaitCommit(box, prepared);

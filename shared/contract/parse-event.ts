@@ -24,17 +24,30 @@ class Rejected extends Error {
   }
 }
 
-/** Reads an event. `newId` gives the message id of an event that brings none. */
-export function parseEvent(raw: unknown, keyNames: readonly string[], newId: () => string): ParsedEvent {
+/**
+ * Reads an event. `newId` gives the message id of an event that brings none; `keyless`: an event without any key is taken as
+ * well, which belongs to nobody.
+ */
+export function parseEvent(
+  raw: unknown,
+  keyNames: readonly string[],
+  newId: () => string,
+  keyless = false,
+): ParsedEvent {
   try {
-    return { kind: 'ok', event: read(raw, keyNames, newId) };
+    return { kind: 'ok', event: read(raw, keyNames, newId, keyless) };
   } catch (error) {
     if (!(error instanceof Rejected)) throw error;
     return { kind: 'rejected', code: error.code, message: error.message };
   }
 }
 
-function read(raw: unknown, keyNames: readonly string[], newId: () => string): CustomerEvent {
+function read(
+  raw: unknown,
+  keyNames: readonly string[],
+  newId: () => string,
+  keyless: boolean,
+): CustomerEvent {
   if (!isObject(raw)) throw new Rejected('INVALID_EVENT', `an event is an object, not ${typeName(raw)}`);
   for (const field of Object.keys(raw)) {
     if (FIELDS.includes(field)) continue;
@@ -43,7 +56,7 @@ function read(raw: unknown, keyNames: readonly string[], newId: () => string): C
     throw new Rejected('INVALID_EVENT', `an event has no field '${field.slice(0, 64)}'${hint}`);
   }
   const name = requireText(raw.name, 'name');
-  const keys = readKeys(raw.keys, keyNames);
+  const keys = readKeys(raw.keys, keyNames, keyless);
   const properties = raw.properties ?? {};
   if (!isObject(properties))
     throw new Rejected('INVALID_EVENT', `'properties' is an object, not ${typeName(properties)}`);
@@ -54,7 +67,7 @@ function read(raw: unknown, keyNames: readonly string[], newId: () => string): C
   return { messageId, name, keys, properties, timestampMs, table };
 }
 
-function readKeys(raw: unknown, keyNames: readonly string[]): Record<string, string> {
+function readKeys(raw: unknown, keyNames: readonly string[], keyless: boolean): Record<string, string> {
   if (raw === undefined || raw === null) throw new Rejected('NO_KEYS', noKeys(keyNames));
   if (!isObject(raw)) throw new Rejected('INVALID_EVENT', `'keys' is an object, not ${typeName(raw)}`);
   const keys: Record<string, string> = {};
@@ -80,7 +93,7 @@ function readKeys(raw: unknown, keyNames: readonly string[]): Record<string, str
     }
     keys[name] = text;
   }
-  if (Object.keys(keys).length === 0) throw new Rejected('NO_KEYS', noKeys(keyNames));
+  if (Object.keys(keys).length === 0 && !keyless) throw new Rejected('NO_KEYS', noKeys(keyNames));
   return keys;
 }
 

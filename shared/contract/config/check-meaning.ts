@@ -10,6 +10,7 @@ import { checkPersonalization } from './check-personalization.ts';
 import { checkSending } from './check-sending.ts';
 import { checkStitching } from './check-stitching.ts';
 import type { ConfigProblem } from './problem.ts';
+import { checkProtocols } from './read-protocols.ts';
 import { checkCatalogs, checkTables } from './read-table.ts';
 import type { RawSegment } from './schema.ts';
 import type { Path, SourceMap } from './source-map.ts';
@@ -46,6 +47,7 @@ export function checkMeaning(
   checkTables(raw.batch?.tables ?? [], namesOf(keys), check);
   checkCatalogs(raw.catalogs ?? [], raw.batch?.tables ?? [], check);
   checkPersonalization(raw, check);
+  checkProtocols(raw, namesOf(keys), check);
   return [...checkStitching(raw.stitching, source, isPartial), ...check.problems];
 }
 

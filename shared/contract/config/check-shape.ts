@@ -6,6 +6,7 @@ import { isPhoneRegion } from '../phone.ts';
 import { ATTRIBUTE_SCHEMAS } from './attribute-schemas.ts';
 import { DESTINATION_SCHEMAS, RATE_PATTERN, SECRET_PATTERN } from './destination-schemas.ts';
 import type { ConfigProblem } from './problem.ts';
+import { DATABASE_PATTERN } from './protocol-schemas.ts';
 import { REGION_PATTERN, SegmentFile } from './schema.ts';
 import type { Path, SourceMap } from './source-map.ts';
 
@@ -143,6 +144,7 @@ function quoted({ params, data }: ErrorObject): string | undefined {
 function patternMeaning(pattern: string, place: string): string {
   if (pattern.includes('a-z0-9-')) return 'is not a segment name: 1 to 32 of a-z, 0-9 and -';
   if (pattern.startsWith('^[a-z]')) return 'is not a name: a-z first, then up to 63 of a-z, 0-9 and _';
+  if (pattern === DATABASE_PATTERN) return 'is not a name of a database: 3 to 255 of a-z, 0-9 and _';
   if (pattern === REGION_PATTERN) return 'is not a region: two capital letters such as DE or GB';
   if (pattern === RATE_PATTERN) return 'is not a rate such as 100/s, 50/m or 1000/h';
   if (pattern === SECRET_PATTERN)

@@ -160,6 +160,10 @@ export function effectOfStitching(field: string): string {
   return 'holds from now on; existing links and merges stay';
 }
 
+export function effectOfProtocol(): string {
+  return 'holds for what SDKs send from now on; past events stay as they were taken';
+}
+
 function isSame(a: unknown, b: unknown): boolean {
   return JSON.stringify(a ?? null) === JSON.stringify(b ?? null);
 }

@@ -1,6 +1,6 @@
 // What changes from one config to another, item by item, and what each change means for profiles that exist. Items are
 // compared by meaning (defaults that are spelt out are no change) and told as they are written.
-import { effectOfItem, effectOfKeyOrder, effectOfStitching } from './diff-effects.ts';
+import { effectOfItem, effectOfKeyOrder, effectOfProtocol, effectOfStitching } from './diff-effects.ts';
 import type { SegmentConfig } from './segment-config.ts';
 import { mapSource } from './source-map.ts';
 
@@ -55,7 +55,8 @@ export function diffConfigs(before: ConfigText, after: ConfigText): ConfigDiff {
     diffItems(section, sideOf(before.config, rawBefore, section), sideOf(after.config, rawAfter, section)),
   );
   const decides = stitching.some(({ name }) => !HOUSEKEEPING.has(name));
-  return { changes: [...keys, ...stitching, ...others], stitching: keys.length > 0 || decides };
+  const protocols = diffProtocols(before, after, rawBefore, rawAfter);
+  return { changes: [...keys, ...stitching, ...others, ...protocols], stitching: keys.length > 0 || decides };
 }
 
 /** Sections that are lists of named items. */
@@ -110,11 +111,39 @@ function diffStitching(
   const b = after.config.stitching as unknown as Fields;
   return Object.keys(b).flatMap((field): readonly ConfigChange[] => {
     if (field === 'keys' || isEqual(a[field], b[field])) return [];
-    const name = field.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+    const name = snakeCase(field);
     const written = (raw: Fields) => (raw.stitching as Fields | undefined)?.[name] ?? null;
     const fields = [{ field: name, before: written(rawBefore), after: written(rawAfter) }];
     return [{ kind: 'changed', section: 'stitching', name, fields, effect: effectOfStitching(name) }];
   });
+}
+
+/** By protocol; of what either file says, so that a default which follows the keys is not told again. */
+function diffProtocols(
+  before: ConfigText,
+  after: ConfigText,
+  rawBefore: Fields,
+  rawAfter: Fields,
+): readonly ConfigChange[] {
+  const own = (config: Fields, name: string) => (config.protocols as Fields)[name] as Fields;
+  const written = (raw: Fields, name: string) =>
+    ((raw.protocols as Fields | undefined)?.[name] ?? {}) as Fields;
+  return Object.keys(after.config.protocols).flatMap((protocol): readonly ConfigChange[] => {
+    const name = snakeCase(protocol);
+    const [a, b] = [before, after].map(({ config }) => own(config as unknown as Fields, protocol));
+    const [rawA, rawB] = [written(rawBefore, name), written(rawAfter, name)];
+    const fields = Object.keys(b!).flatMap((key): readonly FieldChange[] => {
+      const field = snakeCase(key);
+      if (isEqual(a![key], b![key]) || !(field in rawA || field in rawB)) return [];
+      return [{ field, before: rawA[field] ?? null, after: rawB[field] ?? null }];
+    });
+    if (fields.length === 0) return [];
+    return [{ kind: 'changed', section: 'protocols', name, fields, effect: effectOfProtocol() }];
+  });
+}
+
+function snakeCase(name: string): string {
+  return name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 }
 
 function diffItems(section: string, before: Side, after: Side): readonly ConfigChange[] {

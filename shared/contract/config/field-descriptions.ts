@@ -271,4 +271,28 @@ export const FIELD_DESCRIPTIONS: Readonly<Record<string, string>> = {
   'personalization.sections.split.return.*': 'Constant, or text with {{ CEL }} in it.',
   'personalization.sections.fallback': 'Fields for those for whom the section does not match.',
   'personalization.sections.fallback.*': 'Constant, or text with {{ CEL }} in it.',
+
+  protocols: "How events of other systems' SDKs become events of this segment.",
+  'protocols.segment':
+    "Segment's tracking API and RudderStack's: which of their fields are which stitching key.",
+  'protocols.segment.user_id':
+    'Key that userId is (default customer_id, where there is one); null: it is none.',
+  'protocols.segment.anonymous_id':
+    'Key that anonymousId is (default anonymous_id, where there is one); null: it is none.',
+  'protocols.segment.previous_id': 'Key that the previousId of an alias is (default: as anonymous_id).',
+  'protocols.segment.traits':
+    'Traits of the user that are keys: { email: email } (default: email and phone, where there are such keys).',
+  'protocols.segment.traits.*': 'Stitching key.',
+  'protocols.segment.names': 'Names of the events that calls without a name of their own become.',
+  'protocols.segment.names.identify': 'Default identify.',
+  'protocols.segment.names.page': 'Default page.',
+  'protocols.segment.names.screen': 'Default screen.',
+  'protocols.segment.names.group': 'Default group.',
+  'protocols.treasure_data': "Treasure Data's ingest APIs and SDKs.",
+  'protocols.treasure_data.databases': 'Databases whose records are events of this segment (default: any).',
+  'protocols.treasure_data.name':
+    'Column that names the event (default event_name); a record without it is named after its table.',
+  'protocols.treasure_data.keys':
+    'Columns that are keys (default: those named like one, and td_client_id as the anonymous id).',
+  'protocols.treasure_data.keys.*': 'Stitching key.',
 };

@@ -9,6 +9,7 @@ import { readAttribute } from './read-attribute.ts';
 import { readDestination } from './read-destination.ts';
 import { readJourney } from './read-journey.ts';
 import { readService } from './read-personalization.ts';
+import { readProtocols } from './read-protocols.ts';
 import { readActivation, readChannel, readTrigger } from './read-sending.ts';
 import { readCatalog, readTable } from './read-table.ts';
 import type { RawKey, RawSegment } from './schema.ts';
@@ -53,6 +54,7 @@ export function parseSegmentConfig(yaml: string): ParsedConfig {
     destinations: (raw.destinations ?? []).map(readDestination),
     personalization: (raw.personalization ?? []).map(readService),
     withheld: new Sensitive(raw).withheld,
+    protocols: readProtocols(raw),
   };
   return { kind: 'ok', config, digest: sha256Hex(canonicalJson(config)) };
 }

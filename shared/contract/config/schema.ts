@@ -8,6 +8,7 @@ import { AnyDestination, type RawDestination } from './destination-schemas.ts';
 import { Journey, JourneySteps, type RawJourney } from './journey-schemas.ts';
 import { LIMITS_MAX, type LimitName } from './limits.ts';
 import { PERSONALIZATION_LIMITS, type RawService, Service } from './personalization-schemas.ts';
+import { Protocols, type RawProtocols } from './protocol-schemas.ts';
 import { Name, oneOf, strict, Text } from './schema-parts.ts';
 import {
   COLUMN_TYPES,
@@ -140,6 +141,7 @@ export const SegmentFile = Type.Object(
     journeys: Type.Optional(Type.Array(Journey)),
     destinations: Type.Optional(Type.Array(AnyDestination, { maxItems: 100 })),
     personalization: Type.Optional(Type.Array(Service, { maxItems: PERSONALIZATION_LIMITS.services })),
+    protocols: Type.Optional(Protocols),
   },
   { ...strict, $defs: { journeySteps: JourneySteps } },
 );
@@ -184,6 +186,7 @@ export interface RawSegment {
   readonly journeys?: readonly RawJourney[];
   readonly destinations?: readonly RawDestination[];
   readonly personalization?: readonly RawService[];
+  readonly protocols?: RawProtocols;
 }
 
 export type RawColumn =

@@ -1,6 +1,7 @@
 // A parent segment's config as the engine uses it: defaults filled in, durations in ms, keys strongest first.
 import type { DestinationConfig } from './destination-config.ts';
 import type { ServiceConfig, Withheld } from './personalization-config.ts';
+import type { ProtocolsConfig } from './protocol-config.ts';
 
 export const KEY_KINDS = ['person', 'contact', 'device'] as const;
 export type KeyKind = (typeof KEY_KINDS)[number];
@@ -395,4 +396,5 @@ export interface SegmentConfig {
   readonly destinations: readonly DestinationConfig[];
   readonly personalization: readonly ServiceConfig[];
   readonly withheld: Withheld;
+  readonly protocols: ProtocolsConfig;
 }
