@@ -15,6 +15,7 @@ import { collectRoutes } from './http/method-guards.ts';
 import { createMetrics, type GatewayMetrics } from './metrics.ts';
 import { OPENAPI } from './openapi.ts';
 import { addSegmentRoutes } from './protocols/segment/routes.ts';
+import { addTreasureDataRootRoutes, addTreasureDataRoutes } from './protocols/treasure-data/routes.ts';
 import { addActivationRoutes } from './routes/activations.ts';
 import { addAudienceRoutes } from './routes/audiences.ts';
 import { addAuditRoutes } from './routes/audit.ts';
@@ -73,8 +74,10 @@ export async function createGateway(
   addConfigDiffRoutes(app, context);
   addStatusRoutes(app, context);
   addSegmentRoutes(app, context);
+  addTreasureDataRoutes(app, context);
   addOperationRoutes(app, context);
   addMethodGuards();
+  addTreasureDataRootRoutes(app, context);
   await app.ready();
   return app as unknown as FastifyInstance;
 }

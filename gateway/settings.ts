@@ -10,6 +10,8 @@ export interface GatewaySettings {
   readonly trustedProxies: readonly string[];
   /** Whether /metrics answers without a key. */
   readonly metricsOpen: boolean;
+  /** Hosts at whose root Treasure Data's two-segment addresses stand; `*`: at every host. */
+  readonly treasureDataHosts: readonly string[];
   /** Body bytes held at one time over all requests; beyond it a request is refused with 429. */
   readonly bytesInFlightMax: number;
   readonly connectionsMax: number;
@@ -34,6 +36,7 @@ export interface GatewaySettings {
 const DEFAULTS: Omit<GatewaySettings, 'writeKeys' | 'adminKeys'> = {
   trustedProxies: [],
   metricsOpen: true,
+  treasureDataHosts: [],
   bytesInFlightMax: 64 * 1024 * 1024,
   connectionsMax: 10_000,
   headersTimeoutMs: 10_000,

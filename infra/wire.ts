@@ -47,6 +47,7 @@ import { openSegments, processId, type RoleDeps, serveAlone } from './open-segme
 import { registerBuildInfo } from './process-metrics.ts';
 import type { RunningRole } from './role.ts';
 import { withTestSeams } from './test-seams.ts';
+import { openTls } from './tls/open-tls.ts';
 import { createIngestTracing, withTracing } from './tracing.ts';
 import { ActivityMeter } from './worker-activity.ts';
 import {
@@ -58,6 +59,8 @@ import {
 
 export interface RunningGateway extends RunningRole {
   readonly url: string;
+  /** The same for https, when asked for. */
+  readonly tlsUrl: string | undefined;
   readonly segments: readonly string[];
 }
 
@@ -70,6 +73,7 @@ export interface RunningWorker extends RunningRole {
 
 export interface RunningDev extends RunningRole {
   readonly url: string;
+  readonly tlsUrl: string | undefined;
   readonly natsUrl: string;
   readonly adminKey: string;
   readonly writeKey: string;
@@ -114,15 +118,20 @@ export function runGateway(
         adminKeys: settings.adminKeys,
         writeKeys: settings.writeKeys,
         trustedProxies: settings.trustedProxies,
+        treasureDataHosts: settings.treasureDataHosts,
       },
     );
     belongings.own(() => app.close());
     await app.listen({ host: settings.host, port: settings.port ?? DEFAULT_PORT });
     const { port } = app.server.address() as AddressInfo;
     const url = `http://${urlHost(settings.host)}:${port}`;
-    deps.log.info({ url, segments: segments.map((s) => s.names.segment) }, 'gateway ready');
+    const tls = await openTls(app, settings);
+    belongings.own(() => tls?.close());
+    const tlsUrl = tls && `https://${urlHost(settings.host)}:${tls.port}`;
+    deps.log.info({ url, tlsUrl, segments: segments.map((s) => s.names.segment) }, 'gateway ready');
     return {
       url,
+      tlsUrl,
       segments: segments.map((segment) => segment.names.segment),
       failed: new Promise(() => {}),
       stop: () => belongings.close(),
@@ -177,6 +186,7 @@ export function runDev(settings: RoleSettings, deps: RoleDeps): Promise<RunningD
     return {
       url: gateway.url,
       tokens: await tokensIn(settings.configFiles, secretOf),
+      tlsUrl: gateway.tlsUrl,
       natsUrl: nats.url,
       adminKey: adminKeys[0] ?? '',
       writeKey: writeKeys[0] ?? '',

@@ -30,6 +30,9 @@ export interface RoleFlags {
   readonly exportKeep?: string;
   readonly allowNetwork?: readonly string[];
   readonly trustProxy?: readonly string[];
+  readonly tdHost?: readonly string[];
+  readonly tls?: boolean;
+  readonly tlsPort?: string;
 }
 
 /** Exports on a schedule. */
@@ -76,6 +79,10 @@ export interface RoleSettings {
   readonly allowNetworks: readonly string[];
   /** Proxies in front of gateways, as networks: what they say of a client's address is believed. */
   readonly trustedProxies: readonly string[];
+  /** Hosts at whose root Treasure Data's addresses stand; `*`: at every one. */
+  readonly treasureDataHosts: readonly string[];
+  /** Port for https besides the other one, with a certificate of the process's own; undefined: none. */
+  readonly tlsPort: number | undefined;
   /** Hooks of the crash tests; off unless asked for. */
   readonly testPhaseFile: string | undefined;
   readonly testCrashAt: { readonly phase: string; readonly count: number } | undefined;
@@ -98,6 +105,8 @@ export interface DevHandle {
   readonly segments: readonly string[];
   /** Of personalization, by service. */
   readonly tokens?: Readonly<Record<string, string>>;
+  /** With --tls. */
+  readonly tlsUrl?: string | undefined;
   readonly pid: number;
 }
 
@@ -111,9 +120,11 @@ export interface ClientSettings {
 }
 
 export const DEFAULT_PORT = 8080;
+export const DEFAULT_TLS_PORT = 8443;
 export const DEFAULT_DATA_DIR = '.stitchwork';
 export const DEFAULT_NATS_URL = 'nats://127.0.0.1:4222';
 const KEY_LENGTH_MIN = 8;
+const HOST_NAME = /^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/i;
 const SEGMENT_NAME = /^[a-z0-9-]{1,32}$/;
 
 /** Settings of a role. Throws INVALID_SETTINGS that lists every problem. */
@@ -151,6 +162,11 @@ export function parseRoleSettings(flags: RoleFlags, env: Env): RoleSettings {
       flags.trustProxy?.length ? flags.trustProxy : splitList(env.STITCHWORK_TRUST_PROXY),
       problems,
     ),
+    treasureDataHosts: hostsOf(
+      flags.tdHost?.length ? flags.tdHost : splitList(env.STITCHWORK_TD_HOST),
+      problems,
+    ),
+    tlsPort: tlsPortOf(flags, problems),
     testPhaseFile: present(env.STITCHWORK_TEST_PHASE_FILE),
     testCrashAt: crashAtOf(present(env.STITCHWORK_TEST_CRASH_AT), problems),
   };
@@ -228,6 +244,16 @@ function segmentNamesOf(names: readonly string[], problems: string[]): readonly 
   return names;
 }
 
+function hostsOf(hosts: readonly string[], problems: string[]): readonly string[] {
+  for (const host of hosts) {
+    if (host !== '*' && !HOST_NAME.test(host))
+      problems.push(
+        `--td-host ${JSON.stringify(host)} must be a host name without a port, or * for every host`,
+      );
+  }
+  return hosts;
+}
+
 function natsUrlOf(text: string | undefined, problems: string[]): string | undefined {
   if (text === undefined) return undefined;
   const well = text.split(',').every((part) => /^(nats|tls):\/\/[^\s/]+\/?$/.test(part.trim()));
@@ -236,11 +262,16 @@ function natsUrlOf(text: string | undefined, problems: string[]): string | undef
   return text;
 }
 
-function portOf(text: string | undefined, problems: string[]): number | undefined {
+function tlsPortOf({ tls, tlsPort, port }: RoleFlags, problems: string[]): number | undefined {
+  if (tls !== true && tlsPort === undefined) return undefined;
+  return portOf(tlsPort, problems, '--tls-port') ?? (port === '0' ? 0 : DEFAULT_TLS_PORT);
+}
+
+function portOf(text: string | undefined, problems: string[], flag = '--port'): number | undefined {
   if (text === undefined) return undefined;
   const port = Number(text);
   if (/^\d+$/.test(text) && port <= 65_535) return port;
-  problems.push(`--port ${JSON.stringify(text)} must be a number from 0 (any free port) to 65535`);
+  problems.push(`${flag} ${JSON.stringify(text)} must be a number from 0 (any free port) to 65535`);
   return undefined;
 }
 

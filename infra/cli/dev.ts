@@ -23,6 +23,9 @@ export function addDev(program: Command, io: Io): void {
     .command('dev')
     .description('run everything in one process, with an embedded nats-server and the demo config');
   withJson(withGatewayFlags(withDeliveryFlags(withArchiveFlags(withRoleFlags(command)))));
+  command
+    .option('--tls', 'https as well, with a certificate made for this machine')
+    .option('--tls-port <number>', 'its port, 0 for any free one (default 8443; with --port 0 any)');
   withExample(command, 'stitchwork dev', 'stitchwork dev --config shop.yaml --port 0 --data-dir /tmp/shop');
   command.action(async (flags: RoleFlags & { json?: boolean }) => {
     const given = parseRoleSettings({ logLevel: io.env.STITCHWORK_LOG_LEVEL ?? 'warn', ...flags }, io.env);
@@ -50,8 +53,9 @@ export function addDev(program: Command, io: Io): void {
       settings,
       (deps) => runDev(settings, deps),
       (dev) => {
-        const { url, natsUrl, adminKey, writeKey, segments, tokens } = dev;
-        const handle: DevHandle = { url, natsUrl, adminKey, writeKey, segments, tokens, pid: process.pid };
+        const { url, tlsUrl, natsUrl, adminKey, writeKey, segments, tokens } = dev;
+        const pid = process.pid;
+        const handle: DevHandle = { url, tlsUrl, natsUrl, adminKey, writeKey, segments, tokens, pid };
         writeDevHandle(settings.dataDir, handle);
         if (flags.json) io.out(JSON.stringify(handle));
         else for (const line of welcome(dev, settings.dataDir, io)) io.out(line);
@@ -82,6 +86,9 @@ function welcome(dev: RunningDev, dataDir: string, io: Io): readonly string[] {
   return [
     bold(`Stitchwork dev: segment ${dev.segments.join(', ')}`),
     `  gateway    ${dev.url}  (OpenAPI at ${dev.url}/openapi.json)`,
+    ...(dev.tlsUrl === undefined
+      ? []
+      : [`  https      ${dev.tlsUrl}  ${dim(`(certificate: ${dataDir}/tls/cert.pem)`)}`]),
     `  NATS       ${dev.natsUrl}`,
     `  write key  ${dev.writeKey}`,
     `  admin key  ${dev.adminKey}`,

@@ -55,7 +55,7 @@ function ownNames(): Record<NamelessCall, string> {
 /** Columns named like a key are that key; the SDK's own id is the anonymous one. */
 function usualColumns(keys: readonly string[], anonymousId: string | null): Record<string, string> {
   const named = Object.fromEntries(keys.map((name) => [name, name]));
-  return anonymousId === null ? named : { [TD_CLIENT_ID]: anonymousId, ...named };
+  return anonymousId === null ? named : { ...named, [TD_CLIENT_ID]: named[TD_CLIENT_ID] ?? anonymousId };
 }
 
 function present(names: readonly string[], keys: readonly string[]): readonly string[] {

@@ -174,6 +174,8 @@ describe('/openapi.json', () => {
         'get /v1/config/{segment}/versions/{version}',
         'get,post /v1/config/{segment}/diff',
         'get,put /v1/config/{segment}',
+        'post /postback/v3/event/{database}/{table}',
+        'post /td/{database}/{table}',
         'post /v1/a',
         'post /v1/alias',
         'post /v1/b',

@@ -26,6 +26,8 @@ describe('settings of a role', () => {
       dataDir: '.stitchwork',
       logLevel: 'info',
       adminKeys: [],
+      tlsPort: undefined,
+      treasureDataHosts: [],
       writeKeys: [],
       topology: { shards: 64, replicas: 1, eventsBytesMax: 10e9, activationsAgeMs: 30 * 86_400_000 },
       eventsRetentionMs: 7 * 86_400_000,
@@ -35,6 +37,18 @@ describe('settings of a role', () => {
       testPhaseFile: undefined,
       testCrashAt: undefined,
     });
+  });
+
+  it('https and hosts of Treasure Data when asked for', () => {
+    expect(parseRoleSettings({ tls: true }, {}).tlsPort).toBe(8443);
+    expect(parseRoleSettings({ tls: true, port: '0' }, {}).tlsPort).toBe(0);
+    expect(parseRoleSettings({ tlsPort: '444' }, {}).tlsPort).toBe(444);
+    expect(() => parseRoleSettings({ tlsPort: 'x' }, {})).toThrow('--tls-port "x"');
+    expect(parseRoleSettings({}, { STITCHWORK_TD_HOST: 'a.example, *' }).treasureDataHosts).toEqual([
+      'a.example',
+      '*',
+    ]);
+    expect(() => parseRoleSettings({ tdHost: ['a.example:1'] }, {})).toThrow('without a port');
   });
 
   it('takes a flag before the environment', () => {
