@@ -14,6 +14,7 @@ import { installLifecycle } from './http/lifecycle.ts';
 import { collectRoutes } from './http/method-guards.ts';
 import { createMetrics, type GatewayMetrics } from './metrics.ts';
 import { OPENAPI } from './openapi.ts';
+import { addRudderStackRoutes } from './protocols/rudderstack/routes.ts';
 import { addSegmentRoutes } from './protocols/segment/routes.ts';
 import { addTreasureDataRootRoutes, addTreasureDataRoutes } from './protocols/treasure-data/routes.ts';
 import { addActivationRoutes } from './routes/activations.ts';
@@ -75,6 +76,7 @@ export async function createGateway(
   addStatusRoutes(app, context);
   addSegmentRoutes(app, context);
   addTreasureDataRoutes(app, context);
+  addRudderStackRoutes(app, context);
   addOperationRoutes(app, context);
   addMethodGuards();
   addTreasureDataRootRoutes(app, context);

@@ -139,6 +139,7 @@ describe('/openapi.json', () => {
         'get /health/live',
         'get /health/ready',
         'get /metrics',
+        'get /sourceConfig',
         'get /v1/activations',
         'get /v1/audiences',
         'get /v1/catalogs/{name}/{key}',
