@@ -12,7 +12,6 @@ import {
   withExample,
   withGatewayFlags,
   withJson,
-  withProtocolFlags,
   withRoleFlags,
 } from './flags.ts';
 import type { Io } from './io.ts';
@@ -23,7 +22,7 @@ export function addDev(program: Command, io: Io): void {
   const command = program
     .command('dev')
     .description('run everything in one process, with an embedded nats-server and the demo config');
-  withJson(withProtocolFlags(withGatewayFlags(withDeliveryFlags(withArchiveFlags(withRoleFlags(command))))));
+  withJson(withGatewayFlags(withDeliveryFlags(withArchiveFlags(withRoleFlags(command)))));
   command
     .option('--tls', 'https as well, with a certificate made for this machine')
     .option('--tls-port <number>', 'its port, 0 for any free one (default 8443; with --port 0 any)');
@@ -55,8 +54,8 @@ export function addDev(program: Command, io: Io): void {
       (deps) => runDev(settings, deps),
       (dev) => {
         const { url, tlsUrl, natsUrl, adminKey, writeKey, segments, tokens } = dev;
-        const keys = { adminKey, writeKey, tokens };
-        const handle: DevHandle = { url, tlsUrl, natsUrl, ...keys, segments, pid: process.pid };
+        const pid = process.pid;
+        const handle: DevHandle = { url, tlsUrl, natsUrl, adminKey, writeKey, segments, tokens, pid };
         writeDevHandle(settings.dataDir, handle);
         if (flags.json) io.out(JSON.stringify(handle));
         else for (const line of welcome(dev, settings.dataDir, io)) io.out(line);

@@ -65,22 +65,19 @@ export function withDeliveryFlags(command: Command): Command {
 
 /** Flags of a role that answers HTTP from outside. */
 export function withGatewayFlags(command: Command): Command {
-  return command.addOption(
-    new Option(
-      '--trust-proxy <network>',
-      'proxy in front whose X-Forwarded-For is believed, such as 10.0.0.0/8 (repeatable; env STITCHWORK_TRUST_PROXY)',
-    ).argParser(collect),
-  );
-}
-
-/** Flags of a role that takes what SDKs of others send. */
-export function withProtocolFlags(command: Command): Command {
-  return command.addOption(
-    new Option(
-      '--td-host <host>',
-      "host at whose root Treasure Data's addresses stand, besides /td; * for every host (repeatable; env STITCHWORK_TD_HOST)",
-    ).argParser(collect),
-  );
+  return command
+    .addOption(
+      new Option(
+        '--trust-proxy <network>',
+        'proxy in front whose X-Forwarded-For is believed, such as 10.0.0.0/8 (repeatable; env STITCHWORK_TRUST_PROXY)',
+      ).argParser(collect),
+    )
+    .addOption(
+      new Option(
+        '--td-host <host>',
+        "host at whose root Treasure Data's addresses stand, besides /td; * for every host (repeatable; env STITCHWORK_TD_HOST)",
+      ).argParser(collect),
+    );
 }
 
 /** A role that may take its segments from the config store instead of files. */

@@ -1,21 +1,14 @@
 // `stitchwork gateway`: one gateway process.
 import type { Command } from 'commander';
 import { parseRoleSettings, type RoleFlags } from '../../shared/settings.ts';
-import {
-  withExample,
-  withGatewayFlags,
-  withJson,
-  withProtocolFlags,
-  withRoleFlags,
-  withSegmentFlags,
-} from './flags.ts';
+import { withExample, withGatewayFlags, withJson, withRoleFlags, withSegmentFlags } from './flags.ts';
 import type { Io } from './io.ts';
 
 export function addGateway(program: Command, io: Io): void {
   const command = program
     .command('gateway')
     .description('run a gateway: takes events over HTTP, answers profile reads');
-  withJson(withProtocolFlags(withGatewayFlags(withSegmentFlags(withRoleFlags(command)))));
+  withJson(withGatewayFlags(withSegmentFlags(withRoleFlags(command))));
   withExample(
     command,
     'STITCHWORK_ADMIN_KEY=… STITCHWORK_WRITE_KEY=… stitchwork gateway --config shop.yaml --nats-url nats://10.0.0.5:4222',
