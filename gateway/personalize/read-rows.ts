@@ -4,7 +4,9 @@ import type { SnapshotRow } from '../../actors/profile/profile.ts';
 import { decodeRecord } from '../../actors/profile/record-codec.ts';
 import { recordKeys } from '../../shared/contract/names.ts';
 import type { GatewaySegment } from '../deps.ts';
-import { createRowCache, type Row, type RowCache } from './row-cache.ts';
+import { createLastUsed, type LastUsed } from './last-used.ts';
+
+export type Row = Readonly<Record<string, unknown>>;
 
 /** By record key; null: there is none. */
 export type FoundRows = ReadonlyMap<string, Row | null>;
@@ -17,7 +19,9 @@ export interface RememberedRows {
 }
 
 const NOTHING: FoundRows = new Map();
-const caches = new WeakMap<GatewaySegment['store'], RowCache>();
+const REMEMBERED = { entries: 50_000, bytes: 16 * 1024 * 1024 };
+/** A row of a run never changes, so that nothing in here is ever stale: another run has other rows. */
+const caches = new WeakMap<GatewaySegment['store'], LastUsed<Row | null>>();
 
 /** What is remembered of these rows. */
 export function rememberRows(
@@ -61,10 +65,8 @@ export async function readRows(store: GatewaySegment['store'], keys: readonly st
   return found;
 }
 
-function cacheOf(store: GatewaySegment['store']): RowCache {
-  const known = caches.get(store);
-  if (known) return known;
-  const cache = createRowCache();
+function cacheOf(store: GatewaySegment['store']): LastUsed<Row | null> {
+  const cache = caches.get(store) ?? createLastUsed<Row | null>(REMEMBERED);
   caches.set(store, cache);
   return cache;
 }

@@ -360,6 +360,33 @@ describe('a read', () => {
     expect((await ask(KEYS)).json()).toMatchObject({ profileId: 'p1' });
   });
 
+  it('believes a link that it remembers only as long as the profile lists the key', async () => {
+    const { store } = await start();
+    known(store, 'yoga');
+    await ask(KEYS);
+    const readsOf = async () => {
+      store.reads.length = 0;
+      const answer = await ask(KEYS);
+      return [
+        answer.json().profileId,
+        store.reads.flatMap(({ keys }) => keys).filter((key) => /^[kp]\./.test(key)),
+      ];
+    };
+    expect(await readsOf()).toEqual(['p1', [recordKeys.profile('p1')]]);
+    // The key moves to another profile, and that one becomes part of a third.
+    put(store, recordKeys.profile('p1'), makeProfile('p1', { customer_id: ['C1'] }));
+    put(store, recordKeys.profile('p2'), makeProfile('p2', { device: ['d1'] }));
+    put(store, recordKeys.link('device', 'd1'), makeLink('p2'));
+    expect((await readsOf())[0]).toBe('p2');
+    put(store, recordKeys.profile('p3'), makeProfile('p3', { device: ['d1'] }));
+    put(store, recordKeys.profile('p2'), makeRedirect('p3'));
+    put(store, recordKeys.link('device', 'd1'), makeLink('p3'));
+    expect((await readsOf())[0]).toBe('p3');
+    // It ends, and the key is nobody's.
+    store.leader.clear();
+    expect((await readsOf())[0]).toBeNull();
+  });
+
   it('of nobody makes nobody', async () => {
     const { store, appender } = await start();
     expect((await ask(KEYS)).json()).toMatchObject({ profileId: null, profileAsOf: null, batchAsOf: null });
