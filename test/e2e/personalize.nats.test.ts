@@ -235,3 +235,46 @@ describe('a worker that stands still', () => {
     );
   });
 });
+
+describe('dev', () => {
+  it('makes up a token for the service of its config, the same after a restart, and says it', async () => {
+    const data = join(folder, 'dev');
+    const tokens: unknown[] = [];
+    for (const _ of [1, 2]) {
+      const dev = startCli([
+        'dev',
+        '--port',
+        '0',
+        '--shards',
+        '4',
+        '--events-max-bytes',
+        '100MB',
+        '--json',
+        '--data-dir',
+        data,
+      ]);
+      const handle = JSON.parse(await dev.line()) as { url: string; tokens: { web: string } };
+      tokens.push(handle.tokens.web);
+      const answer = await fetch(`${handle.url}/v1/personalize/web`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json', authorization: `Bearer ${handle.tokens.web}` },
+        body: JSON.stringify({
+          name: 'product_view',
+          keys: { cookie: 'c-1' },
+          properties: { category: 'Shoes' },
+        }),
+      });
+      expect(answer.status, await answer.clone().text()).toBe(200);
+      expect(await answer.json()).toMatchObject({
+        offers: {
+          greeting: { fallback: true },
+          seen: { attributes: { category: 'Shoes', views: tokens.length } },
+        },
+      });
+      dev.child.kill('SIGTERM');
+      await dev.finished;
+    }
+    expect(tokens[0]).toMatch(/^token-\S{24}$/);
+    expect(tokens[1]).toBe(tokens[0]);
+  }, 60_000);
+});
