@@ -1,4 +1,5 @@
 // Rows of a file as a snapshot table: typed by the config's columns, found by the normalized key, loaded as one run.
+import { constants, setPriority } from 'node:os';
 import { normalizeKey } from '../../actors/identity/keys.ts';
 import type {
   BatchTableConfig,
@@ -48,6 +49,7 @@ function targetOf(name: string, config: SegmentConfig): Target | undefined {
 }
 
 export async function loadSnapshot(name: string, file: string, flags: LoadFlags, io: Io): Promise<void> {
+  giveWay();
   await withNats(flags, io, async (door, names) => {
     const config = (await deployedConfig(door, names)).config;
     const known = [...config.batchTables, ...config.catalogs].map((table) => table.name);
@@ -90,6 +92,15 @@ export async function rollBackSnapshot(name: string, flags: LoadFlags, io: Io): 
         `${name}: run ${done.run} is in force, with the ${done.rows} rows of the run before; ${done.written} written, ${done.removed} removed`,
       );
   });
+}
+
+/** On a machine that it shares with gateways and workers these come first. */
+function giveWay(): void {
+  try {
+    setPriority(constants.priority.PRIORITY_BELOW_NORMAL);
+  } catch {
+    // Where that is not allowed it loads like any other process.
+  }
 }
 
 function unknownTable(name: string, known: readonly string[]): CommandFailure {
