@@ -157,9 +157,7 @@ async function visitorOf(
 ): Promise<{ readonly profile: Profile | undefined; readonly reasons: readonly DegradedReason[] }> {
   if (commit && commit.code === undefined) {
     if (commit.profileId === null) return { profile: undefined, reasons: [] };
-    if (commit.record !== undefined)
-      return { profile: profileIn(commit.profileId, Buffer.from(commit.record, 'base64')), reasons: [] };
-    return ofWait(deps, await budget.within(readCommitted(store, commit.profileId)), []);
+    return ofWait(deps, await budget.within(committedProfile(store, commit.profileId, commit.record)), []);
   }
   const reason = commit ? 'event_not_applied' : missing;
   return ofWait(deps, await budget.within(before.read()), [reason]);
@@ -173,6 +171,17 @@ function ofWait(
   if (waited.kind === 'came') return { profile: waited.value, reasons };
   if (waited.kind === 'failed') noteFailure(deps, waited.error);
   return { profile: undefined, reasons: [...reasons, 'profile_unavailable'] };
+}
+
+/** As the reply brings it, else read. A worker of a newer version may send what this program cannot read: then it rejects. */
+async function committedProfile(
+  store: GatewaySegment['store'],
+  profileId: string,
+  record: string | undefined,
+): Promise<Profile | undefined> {
+  return record === undefined
+    ? readCommitted(store, profileId)
+    : profileIn(profileId, Buffer.from(record, 'base64'));
 }
 
 /** A replica may not have the commit yet. */

@@ -39,6 +39,9 @@ export function checkLimits(raw: RawSegment, check: MeaningCheck): void {
       bounded('expression_chars', text.length, 'characters', path);
     });
   }
+  textsOf(raw.personalization ?? [], ['personalization'], (text, path) => {
+    bounded('expression_chars', text.length, 'characters', path);
+  });
   raw.attributes?.forEach((attribute, i) => {
     checkAttribute(attribute, ['attributes', i], bounded);
   });

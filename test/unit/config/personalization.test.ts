@@ -262,6 +262,11 @@ describe('a mistake', () => {
       '  - { service: app, budget: 1m, sections: [{ name: a, return: {} }] }\n',
       /LIMIT .*budget: a budget is 10ms to 5s/,
     ],
+    [
+      'a text without end',
+      section(`return: { a: { b: ['${'x'.repeat(4_001)}'] } }`),
+      /LIMIT .*return\.a\.b\[0\]: 4,001 characters/,
+    ],
   ])('of the kind %s', (_what, services, expected) => {
     expect(told(services).join('\n')).toMatch(expected);
   });

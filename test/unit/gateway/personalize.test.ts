@@ -169,6 +169,21 @@ describe('one call', () => {
     expect((await ask(VIEWED)).json()).toMatchObject({ profileId: 'p1', degraded: false });
   });
 
+  it('with a profile that this program cannot read goes without it, and says so', async () => {
+    const { gateway: app, boxes } = await start();
+    boxes.replies.set(0, {
+      messageId: 'm-1',
+      profileId: 'p1',
+      record: Buffer.from('later').toString('base64'),
+    });
+    expect((await ask(VIEWED)).json()).toMatchObject({
+      offers: { hero: { fallback: true } },
+      reasons: ['profile_unavailable'],
+      event: { committed: true },
+    });
+    expect(app.logged).toHaveLength(1);
+  });
+
   it('of an event whose keys identify nobody gives fallbacks', async () => {
     const { boxes } = await start();
     boxes.replies.set(0, { messageId: 'm-1', profileId: null });
