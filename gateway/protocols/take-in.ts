@@ -1,6 +1,6 @@
 // The way of an SDK's request, the same for every protocol: key, body, translation, append, answer. What is answered with
 // success is stored.
-import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyReply, FastifyRequest, RouteShorthandOptions } from 'fastify';
 import { EVENT_LIMITS } from '../../shared/contract/event.ts';
 import { StitchworkError } from '../../shared/kernel/errors.ts';
 import { uuidV7From } from '../../shared/kernel/hash.ts';
@@ -13,7 +13,7 @@ import type { ByteLease } from '../http/byte-budget.ts';
 import { refuse } from '../http/errors.ts';
 import { bodyFormOf } from '../http/media-type.ts';
 import { readBody } from '../http/read-body.ts';
-import type { RouteContext } from '../routes/route-context.ts';
+import type { GatewayApp, RouteContext } from '../routes/route-context.ts';
 import { pickSegment } from '../segments.ts';
 import { prepareTranslated, type Translated } from './translated.ts';
 import { readPresented } from './write-key.ts';
@@ -86,6 +86,11 @@ async function prepareRequest(
   const newId = () => uuidV7From(clock.nowMs(), randomToken(random, ENTROPY_CHARACTERS));
   const marks = { traceparent: trace?.traceparent, ...(protocol.keyless && { keyless: protocol.keyless }) };
   return { segment, prepared: prepareTranslated(calls, segment, newId, marks) };
+}
+
+/** Bodies are read in handlers, under the byte budget; before that there is nothing for a schema to look at. */
+export function withoutBody(app: GatewayApp): NonNullable<RouteShorthandOptions['validatorCompiler']> {
+  return (route) => (route.httpPart === 'body' ? () => true : app.validatorCompiler!(route));
 }
 
 /** Throws UNAUTHORIZED. */

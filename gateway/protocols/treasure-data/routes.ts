@@ -7,10 +7,11 @@ import type { Prepared } from '../../events/prepare.ts';
 import { answers } from '../../http/schemas.ts';
 import type { GatewayApp, RouteContext } from '../../routes/route-context.ts';
 import { addPreflight, allowOrigin } from '../cors.ts';
-import { type Protocol, takeIn } from '../take-in.ts';
+import { type Protocol, takeIn, withoutBody } from '../take-in.ts';
 import { createPersonalizer, type Personalizer, TOKEN_HEADER } from './personalize.ts';
 import { pickByDatabase } from './pick-by-database.ts';
 import { filledFrom, NAME, Place, placeOf, writeKeyOf } from './place.ts';
+import { ANSWERS, Answer, Receipts, RecordBody, RecordsBody } from './schemas.ts';
 import { type RecordArrival, translatePostback, translateRecord } from './translate.ts';
 
 const RECORDS = '/td/:database/:table';
@@ -20,30 +21,6 @@ const PUBLIC = '/td/public/:database/:table';
 const ROOT_PUBLIC = `/public${ROOT_RECORDS}`;
 const POSTBACK = '/postback/v3/event/:database/:table';
 const ANY_HOST = '*';
-
-const Receipts = Type.Object({
-  receipts: Type.Array(
-    Type.Object({
-      success: Type.Boolean(),
-      uuid: Type.Optional(Type.String({ description: 'Message id of the event.' })),
-      error: Type.Optional(Type.Object({ code: Type.String(), message: Type.String() })),
-    }),
-    { description: 'One for each record, in order.' },
-  ),
-});
-
-const Answer = Type.Object({
-  offers: Type.Record(
-    Type.String(),
-    Type.Object({
-      attributes: Type.Record(Type.String(), Type.Unknown()),
-      batch_segments: Type.Array(Type.Object({ id: Type.String() })),
-    }),
-    { description: 'By section.' },
-  ),
-});
-const AnswerFault = Type.Object({ code: Type.Integer(), message: Type.String() });
-const ANSWERS: Readonly<Record<string, unknown>> = { 200: Answer, '4XX': AnswerFault, '5XX': AnswerFault };
 
 const CODES = [
   'BAD_REQUEST',
@@ -74,8 +51,10 @@ export function addTreasureDataRoutes(app: GatewayApp, context: RouteContext): v
       description: `One flat record or { "events": [record, …] }, up to ${EVENT_LIMITS.eventsPerRequest}. The write key stands in Authorization: TD1 <key>. With a WP13n-Token of a service that is not public it is a personalization call.`,
       security: [{ key: [] }],
       params: Place,
+      body: RecordsBody,
       response: answers({ 200: Type.Union([Receipts, Answer]) }, ...CODES),
     },
+    validatorCompiler: withoutBody(app),
     onRequest: allowOrigin,
     handler: recordsHandler(context, personalize),
   });
@@ -90,8 +69,10 @@ export function addTreasureDataRoutes(app: GatewayApp, context: RouteContext): v
         'One flat record in, offers out. The write key stands in Authorization: TD1 <key>, the token of a public service in WP13n-Token. Errors are { code, message } with the numbers of Treasure Data.',
       security: [{ key: [] }],
       params: Place,
+      body: RecordBody,
       response: ANSWERS,
     },
+    validatorCompiler: withoutBody(app),
     onRequest: allowOrigin,
     handler: (request, reply) => personalize(request, reply, 'public'),
   });
@@ -110,8 +91,10 @@ function addPostbackRoute(app: GatewayApp, context: RouteContext): void {
         'Any JSON object as a record. The write key stands in X-TD-Write-Key, Authorization, or ?td_write_key=.',
       security: [{ key: [] }],
       params: Place,
+      body: RecordBody,
       response: answers({ 200: Type.Object({}) }, ...CODES),
     },
+    validatorCompiler: withoutBody(app),
     onRequest: allowOrigin,
     handler: (request, reply) =>
       takeIn(
