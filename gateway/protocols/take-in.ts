@@ -13,6 +13,7 @@ import type { ByteLease } from '../http/byte-budget.ts';
 import { refuse } from '../http/errors.ts';
 import { bodyFormOf } from '../http/media-type.ts';
 import { readBody } from '../http/read-body.ts';
+import type { GatewayMetrics } from '../metrics.ts';
 import type { GatewayApp, RouteContext } from '../routes/route-context.ts';
 import { pickSegment } from '../segments.ts';
 import { prepareTranslated, type Translated } from './translated.ts';
@@ -53,6 +54,7 @@ export async function takeIn(
   try {
     const { segment, prepared } = await prepareRequest(context, protocol, request, { lease, trace });
     const { metrics } = context;
+    noteRetry(metrics, request);
     const refusal = await appendPrepared(prepared, { segment, metrics, log: request.log, trace });
     return refusal === undefined ? protocol.answer(reply, prepared) : refuse(reply, refusal);
   } finally {
@@ -98,6 +100,12 @@ function admit({ auth }: RouteContext, presented: string | undefined): { segment
   const { key, segment } = readPresented(presented, auth);
   auth.requireKey(key, 'ingest');
   return { segment };
+}
+
+/** Trouble that clients have had is seen by what they try again, also where nothing came in. */
+function noteRetry(metrics: GatewayMetrics, { headers }: FastifyRequest): void {
+  const said = headers['x-retry-count'];
+  if (typeof said === 'string' && /^\d{1,4}$/.test(said)) metrics.sentBefore(Number(said));
 }
 
 function segmentAsked(request: FastifyRequest): string | undefined {
