@@ -8,6 +8,8 @@ export interface GatewayMetrics {
   request(answer: { route: string; method: string; status: number; durationMs: number }): void;
   accepted(segment: string, events: number): void;
   rejected(segment: string, code: ErrorCode): void;
+  /** How often an SDK says that it has sent a request before; 0: this is the first time. */
+  sentBefore(times: number): void;
   /** A request was answered with an error. */
   refused(code: ErrorCode): void;
   /** A decision was answered. */
@@ -62,6 +64,12 @@ export function createMetrics(
     labelNames: ['code'],
     registers,
   });
+  const sentBefore = new Histogram({
+    name: 'stitchwork_gateway_sdk_retries',
+    help: 'How often SDKs had sent a request before it came, as they say themselves (X-Retry-Count).',
+    buckets: [0, 1, 2, 5, 10, 20],
+    registers,
+  });
   const waiting = waitingGauges(registry);
   const personalized = createPersonalizeMetrics(registry, SECONDS);
   registerByteGauges(registry, gauges);
@@ -72,6 +80,7 @@ export function createMetrics(
     },
     accepted: (segment, events) => accepted.inc({ segment }, events),
     rejected: (segment, code) => rejected.inc({ segment, code }),
+    sentBefore: (times) => sentBefore.observe(times),
     refused: (code) => refused.inc({ code }),
     personalized,
     appendStarted(segment, messages) {

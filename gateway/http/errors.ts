@@ -28,15 +28,20 @@ const RETRY_AFTER_MS: Partial<Record<ErrorCode, number>> = {
 
 /** Answers with a refusal. Retry-After is in whole seconds: the only form that all SDKs read. */
 export function refuse(reply: FastifyReply, refusal: Refusal): FastifyReply {
-  reply.refusedWith = refusal.code;
-  const retryAfterMs = refusal.retryAfterMs ?? RETRY_AFTER_MS[refusal.code];
-  if (retryAfterMs !== undefined) reply.header('retry-after', wholeSeconds(retryAfterMs));
+  markRefused(reply, refusal);
   if (refusal.code === 'UNAUTHORIZED')
     reply.header('www-authenticate', 'Bearer realm="stitchwork", Basic realm="stitchwork"');
   return reply
     .code(ERRORS[refusal.code].status)
     .type('application/json; charset=utf-8')
     .send(errorBody(refusal));
+}
+
+/** What every refusal has, also one that is answered in the words of another protocol. */
+export function markRefused(reply: FastifyReply, { code, retryAfterMs }: Refusal): void {
+  reply.refusedWith = code;
+  const afterMs = retryAfterMs ?? RETRY_AFTER_MS[code];
+  if (afterMs !== undefined) reply.header('retry-after', wholeSeconds(afterMs));
 }
 
 export function errorBody(refusal: Refusal): object {

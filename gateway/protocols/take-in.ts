@@ -1,6 +1,6 @@
 // The way of an SDK's request, the same for every protocol: key, body, translation, append, answer. What is answered with
 // success is stored.
-import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyReply, FastifyRequest, RouteShorthandOptions } from 'fastify';
 import { EVENT_LIMITS } from '../../shared/contract/event.ts';
 import { StitchworkError } from '../../shared/kernel/errors.ts';
 import { uuidV7From } from '../../shared/kernel/hash.ts';
@@ -13,7 +13,8 @@ import type { ByteLease } from '../http/byte-budget.ts';
 import { refuse } from '../http/errors.ts';
 import { bodyFormOf } from '../http/media-type.ts';
 import { readBody } from '../http/read-body.ts';
-import type { RouteContext } from '../routes/route-context.ts';
+import type { GatewayMetrics } from '../metrics.ts';
+import type { GatewayApp, RouteContext } from '../routes/route-context.ts';
 import { pickSegment } from '../segments.ts';
 import { prepareTranslated, type Translated } from './translated.ts';
 import { readPresented } from './write-key.ts';
@@ -53,6 +54,7 @@ export async function takeIn(
   try {
     const { segment, prepared } = await prepareRequest(context, protocol, request, { lease, trace });
     const { metrics } = context;
+    noteRetry(metrics, request);
     const refusal = await appendPrepared(prepared, { segment, metrics, log: request.log, trace });
     return refusal === undefined ? protocol.answer(reply, prepared) : refuse(reply, refusal);
   } finally {
@@ -88,11 +90,22 @@ async function prepareRequest(
   return { segment, prepared: prepareTranslated(calls, segment, newId, marks) };
 }
 
+/** Bodies are read in handlers, under the byte budget; before that there is nothing for a schema to look at. */
+export function withoutBody(app: GatewayApp): NonNullable<RouteShorthandOptions['validatorCompiler']> {
+  return (route) => (route.httpPart === 'body' ? () => true : app.validatorCompiler!(route));
+}
+
 /** Throws UNAUTHORIZED. */
 function admit({ auth }: RouteContext, presented: string | undefined): { segment: string | undefined } {
   const { key, segment } = readPresented(presented, auth);
   auth.requireKey(key, 'ingest');
   return { segment };
+}
+
+/** Trouble that clients have had is seen by what they try again, also where nothing came in. */
+function noteRetry(metrics: GatewayMetrics, { headers }: FastifyRequest): void {
+  const said = headers['x-retry-count'];
+  if (typeof said === 'string' && /^\d{1,4}$/.test(said)) metrics.sentBefore(Number(said));
 }
 
 function segmentAsked(request: FastifyRequest): string | undefined {

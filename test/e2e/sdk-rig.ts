@@ -25,6 +25,18 @@ attributes:
   - { name: pages, type: counter, total: true, on: page }
   - { name: last_sku, type: single, on: viewed, value: event.properties.sku }
   - { name: plan, type: single, on: identified, value: event.properties.plan }
+audiences:
+  - { name: keen, when: 'profile.views >= 2' }
+personalization:
+  - service: web
+    public: true
+    budget: 2s
+    sections:
+      - name: hero
+        when: 'has(profile.views) && profile.views >= 2'
+        audiences: true
+        return: { sku: '{{ profile.last_sku }}', views: '{{ profile.views }}' }
+        fallback: { sku: welcome }
 protocols:
   segment: { anonymous_id: cookie }
 `;

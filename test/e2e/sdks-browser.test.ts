@@ -84,6 +84,25 @@ describe.skipIf(executable === undefined)('in a browser', () => {
       expect([complaints, strays]).toEqual([[], []]);
     });
 
+    it('and is answered by what it did', async () => {
+      await load({ writeKey: rig.handle.writeKey, cdnURL: rig.handle.url });
+      const ask = () =>
+        page.evaluate(`(async () => {
+          const keys = { cookie: (await tracker.user()).anonymousId() };
+          const answer = await fetch('${rig.handle.url}/v1/personalize/web', {
+            method: 'POST',
+            headers: { 'content-type': 'application/json', authorization: 'Bearer ${rig.handle.tokens?.web}' },
+            body: JSON.stringify({ keys }),
+          });
+          return (await answer.json()).offers;
+        })()`);
+      expect(await ask()).toMatchObject({ hero: { attributes: { sku: 'welcome' } } });
+      await visit('B3');
+      expect(await ask()).toMatchObject({
+        hero: { attributes: { sku: 'block', views: 2 }, audiences: ['keen'] },
+      });
+    });
+
     it('in batches, over https', async () => {
       const delivery = { strategy: 'batching', config: { size: 2, timeout: 100 } };
       await load(
@@ -139,6 +158,28 @@ describe.skipIf(executable === undefined)('in a browser', () => {
         attributes: { pages: 1, last_sku: 'block' },
       });
       expect([complaints, strays]).toEqual([[], []]);
+    });
+
+    it('a page view in, an offer out, in one call', async () => {
+      await load({ startInSignedMode: true });
+      const { host } = new URL(rig.handle.tlsUrl ?? '');
+      const ask = (token: string, sku: string) => {
+        const where = { endpoint: host, database: 'shop_db', table: 'events', token };
+        return call(`td.fetchPersonalization(
+          ${JSON.stringify(where)},
+          { td_client_id: td.client.track.uuid, event_name: 'Product Viewed', sku: '${sku}' },
+          ...done
+        )`);
+      };
+      const token = rig.handle.tokens?.web ?? '';
+      expect(await ask(token, 'mat')).toEqual({
+        offers: { hero: { attributes: { sku: 'welcome' }, batch_segments: [] } },
+      });
+      expect(await ask(token, 'block')).toEqual({
+        offers: { hero: { attributes: { sku: 'block', views: 2 }, batch_segments: [{ id: 'keen' }] } },
+      });
+      expect([complaints, strays]).toEqual([[], []]);
+      await expect(ask('nobody', 'mat')).rejects.toThrow();
     });
 
     it('in anonymous mode, its default, records are taken and nobody gets a profile', async () => {

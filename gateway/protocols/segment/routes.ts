@@ -8,8 +8,9 @@ import { refuse } from '../../http/errors.ts';
 import { answers } from '../../http/schemas.ts';
 import type { GatewayApp, RouteContext } from '../../routes/route-context.ts';
 import { addPreflight, allowOrigin } from '../cors.ts';
-import { type Protocol, takeIn } from '../take-in.ts';
+import { type Protocol, takeIn, withoutBody } from '../take-in.ts';
 import { readPresented } from '../write-key.ts';
+import { bodyOf, SettingsAnswer, Stored } from './schemas.ts';
 import { type Address, segmentSettings } from './settings.ts';
 import { type Call, translateDocument } from './translate.ts';
 
@@ -36,15 +37,6 @@ const SETTINGS_URL = '/v1/projects/:writeKey/settings';
 const SETTINGS_CACHE = 'private, max-age=300';
 /** As many as fit into a request of Segment's own size. */
 const CALLS_MAX = 5_000;
-
-const Stored = Type.Object({
-  success: Type.Literal(true),
-  errors: Type.Optional(
-    Type.Array(Type.Object({ index: Type.Integer(), code: Type.String(), message: Type.String() }), {
-      description: 'Calls of a batch that were left out.',
-    }),
-  ),
-});
 
 const CODES = [
   'BAD_REQUEST',
@@ -75,8 +67,10 @@ export function addSegmentRoutes(app: GatewayApp, context: RouteContext): void {
           call === undefined ? 'Calls of a Segment SDK, many at once' : `A ${call} call of a Segment SDK`,
         description: `Segment's HTTP tracking API. The write key stands in Basic or Bearer, in the body as writeKey, or in the query. Up to ${CALLS_MAX} calls of ${EVENT_LIMITS.eventBytes} bytes, ${EVENT_LIMITS.requestBytes} bytes in all (before and after gzip).`,
         security: [{ key: [] }],
+        body: bodyOf(call),
         response: answers({ 200: Stored }, ...CODES),
       },
+      validatorCompiler: withoutBody(app),
       onRequest: allowOrigin,
       handler: (request, reply) => takeIn(context, protocol, request, reply),
     });
@@ -108,7 +102,7 @@ function addSettingsRoute(app: GatewayApp, { auth }: RouteContext): void {
       summary: 'Settings of the browser SDK',
       description: 'What @segment/analytics-next fetches from its cdnURL before it sends anything.',
       params: Type.Object({ writeKey: Type.String() }),
-      response: answers({ 200: Type.Object({}, { additionalProperties: true }) }, 'NOT_FOUND'),
+      response: answers({ 200: SettingsAnswer }, 'NOT_FOUND'),
     },
     onRequest: allowOrigin,
     handler: async (request, reply) => {

@@ -4,35 +4,23 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import { EVENT_LIMITS } from '../../../shared/contract/event.ts';
 import type { Prepared } from '../../events/prepare.ts';
-import { keyOf } from '../../http/auth.ts';
 import { answers } from '../../http/schemas.ts';
 import type { GatewayApp, RouteContext } from '../../routes/route-context.ts';
 import { addPreflight, allowOrigin } from '../cors.ts';
-import { type Protocol, takeIn } from '../take-in.ts';
+import { type Protocol, takeIn, withoutBody } from '../take-in.ts';
+import { createPersonalizer, type Personalizer, TOKEN_HEADER } from './personalize.ts';
 import { pickByDatabase } from './pick-by-database.ts';
+import { filledFrom, NAME, Place, placeOf, writeKeyOf } from './place.ts';
+import { ANSWERS, Answer, Receipts, RecordBody, RecordsBody } from './schemas.ts';
 import { type RecordArrival, translatePostback, translateRecord } from './translate.ts';
 
-const NAME = '[a-z0-9_]{3,128}';
 const RECORDS = '/td/:database/:table';
 /** Addresses of this form only: other ones at the root stay unknown. */
 const ROOT_RECORDS = `/:database(^${NAME}$)/:table(^${NAME}$)`;
+const PUBLIC = '/td/public/:database/:table';
+const ROOT_PUBLIC = `/public${ROOT_RECORDS}`;
 const POSTBACK = '/postback/v3/event/:database/:table';
 const ANY_HOST = '*';
-
-const Place = Type.Object({
-  database: Type.String({ pattern: `^${NAME}$` }),
-  table: Type.String({ pattern: `^${NAME}$` }),
-});
-const Receipts = Type.Object({
-  receipts: Type.Array(
-    Type.Object({
-      success: Type.Boolean(),
-      uuid: Type.Optional(Type.String({ description: 'Message id of the event.' })),
-      error: Type.Optional(Type.Object({ code: Type.String(), message: Type.String() })),
-    }),
-    { description: 'One for each record, in order.' },
-  ),
-});
 
 const CODES = [
   'BAD_REQUEST',
@@ -52,6 +40,7 @@ const CODES = [
 type Translate = (record: unknown, arrival: RecordArrival) => ReturnType<typeof translateRecord>;
 
 export function addTreasureDataRoutes(app: GatewayApp, context: RouteContext): void {
+  const personalize = createPersonalizer(context);
   addPreflight(app, RECORDS, 'POST');
   app.route({
     method: 'POST',
@@ -59,15 +48,38 @@ export function addTreasureDataRoutes(app: GatewayApp, context: RouteContext): v
     schema: {
       tags: ['Treasure Data'],
       summary: 'Records of a Treasure Data SDK',
-      description: `One flat record or { "events": [record, …] }, up to ${EVENT_LIMITS.eventsPerRequest}. The write key stands in Authorization: TD1 <key>.`,
+      description: `One flat record or { "events": [record, …] }, up to ${EVENT_LIMITS.eventsPerRequest}. The write key stands in Authorization: TD1 <key>. With a WP13n-Token of a service that is not public it is a personalization call.`,
       security: [{ key: [] }],
       params: Place,
-      response: answers({ 200: Receipts }, ...CODES),
+      body: RecordsBody,
+      response: answers({ 200: Type.Union([Receipts, Answer]) }, ...CODES),
     },
+    validatorCompiler: withoutBody(app),
     onRequest: allowOrigin,
-    handler: (request, reply) =>
-      takeIn(context, protocolOf(request, translateRecord, receipts), request, reply),
+    handler: recordsHandler(context, personalize),
   });
+  addPreflight(app, PUBLIC, 'POST');
+  app.route({
+    method: 'POST',
+    url: PUBLIC,
+    schema: {
+      tags: ['Treasure Data'],
+      summary: 'A personalization call of a Treasure Data SDK',
+      description:
+        'One flat record in, offers out. The write key stands in Authorization: TD1 <key>, the token of a public service in WP13n-Token. Errors are { code, message } with the numbers of Treasure Data.',
+      security: [{ key: [] }],
+      params: Place,
+      body: RecordBody,
+      response: ANSWERS,
+    },
+    validatorCompiler: withoutBody(app),
+    onRequest: allowOrigin,
+    handler: (request, reply) => personalize(request, reply, 'public'),
+  });
+  addPostbackRoute(app, context);
+}
+
+function addPostbackRoute(app: GatewayApp, context: RouteContext): void {
   addPreflight(app, POSTBACK, 'POST');
   app.route({
     method: 'POST',
@@ -79,8 +91,10 @@ export function addTreasureDataRoutes(app: GatewayApp, context: RouteContext): v
         'Any JSON object as a record. The write key stands in X-TD-Write-Key, Authorization, or ?td_write_key=.',
       security: [{ key: [] }],
       params: Place,
+      body: RecordBody,
       response: answers({ 200: Type.Object({}) }, ...CODES),
     },
+    validatorCompiler: withoutBody(app),
     onRequest: allowOrigin,
     handler: (request, reply) =>
       takeIn(
@@ -94,19 +108,28 @@ export function addTreasureDataRoutes(app: GatewayApp, context: RouteContext): v
 
 /** After all others: these addresses look like many. They are those of the prefix, and not documented twice. */
 export function addTreasureDataRootRoutes(app: GatewayApp, context: RouteContext): void {
-  for (const host of context.settings.treasureDataHosts) {
+  const { treasureDataHosts: hosts } = context.settings;
+  if (hosts.length === 0) return;
+  const personalize = createPersonalizer(context);
+  for (const host of hosts) {
     const constraints = host === ANY_HOST ? {} : { host: hostPattern(host) };
+    const common = { method: 'POST', constraints, schema: { hide: true }, onRequest: allowOrigin } as const;
     addPreflight(app, ROOT_RECORDS, 'POST', constraints);
+    app.route({ ...common, url: ROOT_RECORDS, handler: recordsHandler(context, personalize) });
+    addPreflight(app, ROOT_PUBLIC, 'POST', constraints);
     app.route({
-      method: 'POST',
-      url: ROOT_RECORDS,
-      constraints,
-      schema: { hide: true },
-      onRequest: allowOrigin,
-      handler: (request, reply) =>
-        takeIn(context, protocolOf(request, translateRecord, receipts), request, reply),
+      ...common,
+      url: ROOT_PUBLIC,
+      handler: (request, reply) => personalize(request, reply, 'public'),
     });
   }
+}
+
+function recordsHandler(context: RouteContext, personalize: Personalizer) {
+  return (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> =>
+    request.headers[TOKEN_HEADER] === undefined
+      ? takeIn(context, protocolOf(request, translateRecord, receipts), request, reply)
+      : personalize(request, reply, 'server');
 }
 
 /** With any port. */
@@ -119,8 +142,8 @@ function protocolOf(
   translate: Translate,
   answer: (reply: FastifyReply, prepared: Prepared) => FastifyReply,
 ): Protocol {
-  const { database, table } = request.params as { readonly database: string; readonly table: string };
-  const filled = { td_ip: request.ip, td_ua: request.headers['user-agent'] };
+  const { database, table } = placeOf(request);
+  const filled = filledFrom(request);
   return {
     callsMax: EVENT_LIMITS.eventsPerRequest,
     keyless: true,
@@ -132,17 +155,6 @@ function protocolOf(
     },
     answer,
   };
-}
-
-/** `Authorization` wins; postbacks have it in a header of their own, or in the address. */
-function writeKeyOf({ headers, query }: FastifyRequest): string | undefined {
-  const { authorization } = headers;
-  const own = /^TD1 +(\S+) *$/i.exec(authorization ?? '')?.[1] ?? keyOf(authorization);
-  if (own !== undefined) return own;
-  const { 'x-td-write-key': header } = headers;
-  if (typeof header === 'string' && header !== '') return header;
-  const { td_write_key: inQuery } = query as { readonly td_write_key?: unknown };
-  return typeof inQuery === 'string' ? inQuery : undefined;
 }
 
 function receipts(reply: FastifyReply, { accepted, rejected }: Prepared): FastifyReply {

@@ -176,6 +176,7 @@ describe('/openapi.json', () => {
         'get,post /v1/config/{segment}/diff',
         'get,put /v1/config/{segment}',
         'post /postback/v3/event/{database}/{table}',
+        'post /td/public/{database}/{table}',
         'post /td/{database}/{table}',
         'post /v1/a',
         'post /v1/alias',

@@ -320,6 +320,27 @@ describe('what comes of a call', () => {
     ]);
   });
 
+  it.each([
+    ['the call', { sentAt: '2026-11-23T23:20:05Z' }, {}],
+    ['its batch', {}, { sentAt: '2026-11-23T23:20:05Z' }],
+    ['the call, before its batch', { sentAt: '2026-11-23T23:20:05Z' }, { sentAt: NOW }],
+  ])('a clock that is a day ahead is set right by the sentAt of %s', async (_, own, around) => {
+    const call = { ...TRACK, type: 'track', timestamp: '2026-11-23T23:19:05Z', ...own };
+    await send('/v1/b', { batch: [call, { ...call, timestamp: undefined }], ...around });
+    await send('/v1/b', {
+      batch: [{ ...call, originalTimestamp: call.timestamp, timestamp: undefined }],
+      ...around,
+    });
+    const minuteAgo = Date.parse(NOW) - 60_000;
+    expect(events().map(({ timestampMs }) => timestampMs)).toEqual([minuteAgo, undefined, minuteAgo]);
+  });
+
+  it('a call that a collector has passed on keeps the time that it has set right', async () => {
+    const times = { originalTimestamp: '2026-11-23T23:19:05Z', sentAt: '2026-11-23T23:20:05Z' };
+    await send('/v1/t', { ...TRACK, ...times, timestamp: '2026-11-22T10:00:00Z' });
+    expect(events()[0]!.timestampMs).toBe(Date.parse('2026-11-22T10:00:00Z'));
+  });
+
   it('an alias of an id to itself is taken, and does nothing', async () => {
     expect((await send('/v1/a', { userId: 'u1', previousId: 'u1' })).statusCode).toBe(200);
     expect(envelopes()).toEqual([]);
@@ -357,6 +378,12 @@ protocols:
       'link member=u2 member=u1',
     ]);
   });
+});
+
+it('how often an SDK has tried is counted, as far as it says so', async () => {
+  for (const count of ['0', '3', 'often', '-1']) await send('/v1/t', TRACK, { 'x-retry-count': count });
+  expect(await gateway.metric('stitchwork_gateway_sdk_retries_count')).toBe(2);
+  expect(await gateway.metric('stitchwork_gateway_sdk_retries_sum')).toBe(3);
 });
 
 describe('what the log says is passed on', () => {
