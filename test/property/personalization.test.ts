@@ -153,10 +153,10 @@ it('nothing sensitive leaves by a public service', () => {
     // Membership is told of audiences alone that are not made of anything sensitive.
     for (const name of config.withheld.audiences) expect(told).not.toContain(`"${name}"`);
   });
-  fc.assert(law, { numRuns: 3_000 });
+  fc.assert(law, { numRuns: 800 });
   // There was something to tell, and something to keep.
-  expect(answered).toBeGreaterThan(300);
-  expect(reached).toBeGreaterThan(300);
+  expect(answered).toBeGreaterThan(80);
+  expect(reached).toBeGreaterThan(80);
 });
 
 const SPLITS = `segment: s
