@@ -51,6 +51,10 @@ export interface SdkRig {
   readonly handle: DevHandle;
   /** Null: there is none. */
   profile(key: string, value: string): Promise<Profile | null>;
+  /** Entries of the audit log that tell of such a fact. */
+  facts(kind: string): Promise<number>;
+  /** 0: all that was accepted before is applied. */
+  lag(): Promise<number>;
   stop(): Promise<void>;
 }
 
@@ -77,12 +81,20 @@ export async function startSdkRig(): Promise<SdkRig> {
     ...['--config', file, '--data-dir', join(folder, 'data')],
   ]);
   const handle = JSON.parse(await dev.line()) as DevHandle;
+  const get = (path: string) =>
+    fetch(`${handle.url}${path}`, { headers: { authorization: `Bearer ${handle.adminKey}` } });
   return {
     handle,
+    async facts(kind) {
+      const answer = (await (await get(`/v1/audit?kind=${kind}`)).json()) as { entries: unknown[] };
+      return answer.entries.length;
+    },
+    async lag() {
+      const { segments } = (await (await get('/v1/status')).json()) as { segments: { lag: number }[] };
+      return Math.max(...segments.map((segment) => segment.lag));
+    },
     async profile(key, value) {
-      const answer = await fetch(`${handle.url}/v1/profiles/${key}/${encodeURIComponent(value)}`, {
-        headers: { authorization: `Bearer ${handle.adminKey}` },
-      });
+      const answer = await get(`/v1/profiles/${key}/${encodeURIComponent(value)}`);
       return answer.ok ? ((await answer.json()) as Profile) : null;
     },
     async stop() {
