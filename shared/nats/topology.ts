@@ -11,6 +11,7 @@ import {
 import { StitchworkError } from '../kernel/errors.ts';
 import type { NatsDoor } from './connect.ts';
 import { type ApiAnswer, callApi, streamInfo } from './jetstream-api.ts';
+import { whileBehind } from './leader-lag.ts';
 
 export interface TopologyOptions {
   readonly shards: number;
@@ -186,7 +187,9 @@ export async function ensureTopology(door: NatsDoor, topology: Topology): Promis
       done.push(`updated ${spec.name}: ${wrong.map(({ field }) => field).join(', ')}`);
     }
   }
-  const left = await diffTopology(door, topology);
+  // Another role may be setting a copy up anew, which takes its source away for a moment.
+  const look = () => diffTopology(door, topology);
+  const left = await whileBehind(look, (differing) => -differing.length, 0);
   if (left.length === 0) return done;
   const list = left.map(
     ({ stream, field, wanted, found }) => `${stream}.${field} is ${json(found)}, not ${json(wanted)}`,
