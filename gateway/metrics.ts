@@ -64,10 +64,9 @@ export function createMetrics(
     labelNames: ['code'],
     registers,
   });
-  const sentBefore = new Histogram({
-    name: 'stitchwork_gateway_sdk_retries',
-    help: 'How often SDKs had sent a request before it came, as they say themselves (X-Retry-Count).',
-    buckets: [0, 1, 2, 5, 10, 20],
+  const sentBefore = new Counter({
+    name: 'stitchwork_gateway_sdk_retries_total',
+    help: 'How often SDKs had sent requests before they came, as they say themselves (X-Retry-Count).',
     registers,
   });
   const waiting = waitingGauges(registry);
@@ -80,7 +79,7 @@ export function createMetrics(
     },
     accepted: (segment, events) => accepted.inc({ segment }, events),
     rejected: (segment, code) => rejected.inc({ segment, code }),
-    sentBefore: (times) => sentBefore.observe(times),
+    sentBefore: (times) => sentBefore.inc(times),
     refused: (code) => refused.inc({ code }),
     personalized,
     appendStarted(segment, messages) {

@@ -142,7 +142,7 @@ describe('a config that changes', () => {
     const [old, fresh] = [await new Receiver().open(), await new Receiver().open()];
     old.behave = answer(503);
     const to = (url: string) =>
-      `{ name: crm, type: webhook, url: '${url}/', retry: { base: 50ms, max: 100ms } }`;
+      `{ name: crm, type: webhook, url: '${url}/', retry: { attempts: 100, base: 50ms, max: 100ms } }`;
     await rig.start([to(old.url)]);
     await rig.decide(['a1']);
     await eventually('tried in vain', () => old.ids.length > 0);

@@ -32,9 +32,15 @@ export async function checkDeliveries(
   violations.push(...missing().map((id) => `${decided.get(id)} ${id} never arrived`));
   for (const id of receiver.answered.keys())
     if (!decided.has(id)) violations.push(`${id} arrived, and nobody decided it`);
-  const entries = (await readAll(nc, `AUDIT_${SEGMENT}`)).map(
-    ({ data }) => JSON.parse(Buffer.from(data).toString()) as Entry,
-  );
+  let entries: readonly Entry[] = [];
+  const told = async () => {
+    entries = (await readAll(nc, `AUDIT_${SEGMENT}`)).map(
+      ({ data }) => JSON.parse(Buffer.from(data).toString()) as Entry,
+    );
+    return checkTold(entries, receiver).length === 0;
+  };
+  // A delivery is told after it was answered, by whoever made it or by whoever repeats it.
+  await until('every delivery is told', DEADLINE_MS, told, 500).catch(() => {});
   violations.push(...checkTold(entries, receiver));
   const facts = entries.flatMap((entry) => entry.facts ?? []);
   const came = facts.filter(({ kind }) => kind === 'journey_entered').length;
