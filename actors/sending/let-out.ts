@@ -2,7 +2,7 @@
 // priority before the others. Pure.
 import type { ExpressionContext } from '../../shared/contract/expression.ts';
 import type { Activation, AuditFact } from '../../shared/contract/outbox.ts';
-import { minuteOfDay, minutesOf, momentOfTime } from '../../shared/kernel/time-zone.ts';
+import { momentOutside } from '../../shared/kernel/time-zone.ts';
 import { isTrue } from '../attributes/evaluate.ts';
 import type { CompiledSendRules, SendRule } from './rules.ts';
 import { HELD_BYTES_MAX, HELD_MAX, type HeldSend, type Sending } from './states.ts';
@@ -114,18 +114,10 @@ function quietUntil({ quiet }: SendRule, { nowMs, context }: SendWorld): number 
   let atMs = nowMs;
   for (let round = 0; round < QUIET_ROUNDS_MAX; round++) {
     const before = atMs;
-    for (const { from, to, zone } of quiet) {
-      const name = zone(context);
-      if (isWithin(minuteOfDay(atMs, name), minutesOf(from), minutesOf(to)))
-        atMs = momentOfTime(to, name, atMs);
-    }
+    for (const { from, to, zone } of quiet) atMs = momentOutside(from, to, zone(context), atMs);
     if (atMs === before) break;
   }
   return atMs;
-}
-
-function isWithin(minute: number, from: number, to: number): boolean {
-  return from < to ? minute >= from && minute < to : minute >= from || minute < to;
 }
 
 function within(times: readonly number[] | undefined, afterMs: number): number {

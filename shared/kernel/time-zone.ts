@@ -2,6 +2,8 @@
 
 const MINUTE_MS = 60_000;
 const DAY_MIN = 1440;
+/** Clocks are put forward by two hours at most. */
+const JUMP_MIN_MAX = 120;
 /** Of the zones that there are: a few hundred. */
 const formats = new Map<string, Intl.DateTimeFormat>();
 
@@ -39,16 +41,45 @@ export function minuteOfDay(ms: number, zone: string): number {
 /** The first moment after `fromMs` at which the clocks of a zone show `HH:MM`; one that they skip is when they jump. */
 export function momentOfTime(time: string, zone: string, fromMs: number): number {
   const wanted = minutesOf(time);
-  const start = Math.floor(fromMs / MINUTE_MS) * MINUTE_MS;
-  let at = start + ((wanted - minuteOfDay(start, zone) + DAY_MIN) % DAY_MIN) * MINUTE_MS;
-  if (at <= fromMs) at += DAY_MIN * MINUTE_MS;
-  // Clocks that were changed in between: by at most two hours.
-  const off = ((wanted - minuteOfDay(at, zone) + DAY_MIN + DAY_MIN / 2) % DAY_MIN) - DAY_MIN / 2;
-  const mended = at + off * MINUTE_MS;
-  if (mended > fromMs && minuteOfDay(mended, zone) === wanted) return mended;
-  if (off === 0) return at;
-  // The clocks skip it: then it is when they jump.
-  const isPast = (ms: number) => (minuteOfDay(ms, zone) - wanted + DAY_MIN) % DAY_MIN < DAY_MIN / 2;
-  for (let ms = Math.max(mended, start + MINUTE_MS); ms < at; ms += MINUTE_MS) if (isPast(ms)) return ms;
-  return at;
+  const start = wholeMinute(fromMs);
+  const shown = minuteOfDay(start, zone);
+  const until = (wanted - shown + DAY_MIN) % DAY_MIN || DAY_MIN;
+  const at = start + until * MINUTE_MS;
+  if (minuteOfDay(at, zone) === wanted && !areChanged(start, at, zone)) return at;
+  // Clocks are changed in between: they are read minute by minute.
+  let before = shown;
+  for (let ms = start + MINUTE_MS; ; ms += MINUTE_MS) {
+    const now = minuteOfDay(ms, zone);
+    const jump = (now - before + DAY_MIN) % DAY_MIN;
+    const ahead = (wanted - before + DAY_MIN) % DAY_MIN || DAY_MIN;
+    if (now === wanted || (jump <= JUMP_MIN_MAX && ahead < jump)) return ms;
+    before = now;
+  }
+}
+
+/** Whether the clocks of a zone show a time from `from` to before `to`, over midnight when `to` is the earlier one. */
+export function isBetween(ms: number, from: string, to: string, zone: string): boolean {
+  const [now, begin, end] = [minuteOfDay(ms, zone), minutesOf(from), minutesOf(to)];
+  return begin < end ? now >= begin && now < end : now >= begin || now < end;
+}
+
+/** The first moment from `fromMs` on at which the clocks of a zone show none of these times; `from` and `to` differ. */
+export function momentOutside(from: string, to: string, zone: string, fromMs: number): number {
+  if (!isBetween(fromMs, from, to, zone)) return fromMs;
+  const start = wholeMinute(fromMs);
+  const end = momentOfTime(to, zone, start);
+  if (!areChanged(start, end, zone)) return end;
+  let ms = start + MINUTE_MS;
+  while (isBetween(ms, from, to, zone) && ms < start + 2 * DAY_MIN * MINUTE_MS) ms += MINUTE_MS;
+  return ms;
+}
+
+function wholeMinute(ms: number): number {
+  return Math.floor(ms / MINUTE_MS) * MINUTE_MS;
+}
+
+/** Whether the clocks of a zone ran other than time itself between two moments, two days apart at most. */
+function areChanged(fromMs: number, toMs: number, zone: string): boolean {
+  const ran = (minuteOfDay(toMs, zone) - minuteOfDay(fromMs, zone) + DAY_MIN) % DAY_MIN;
+  return ran !== ((toMs - fromMs) / MINUTE_MS) % DAY_MIN;
 }
