@@ -50,7 +50,7 @@ export interface PageChange {
 }
 
 /** Pages that are handed over together at most. */
-export const PAGES_AT_ONCE = 256;
+export const PAGES_AT_ONCE = 128;
 const COMMIT_BYTES = 1024 * 1024;
 const ASK_TIMEOUT_MS = 1000;
 const ASKS_MAX = 3;

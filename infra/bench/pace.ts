@@ -4,6 +4,8 @@
 export interface Pace {
   readonly ratePerSecond: number;
   readonly count: number;
+  /** Aborted, it ends before its count is reached. */
+  readonly until?: AbortSignal;
 }
 
 export interface Timer {
@@ -12,14 +14,14 @@ export interface Timer {
   waitUntil(atMs: number): Promise<void>;
 }
 
-/** Calls `send` by the schedule. What is late is sent at once, none is left out. Resolves when all were sent. */
+/** Calls `send` by the schedule. What is late is sent at once, none is left out. Resolves when all were sent, or it ends. */
 export async function openLoop(
   pace: Pace,
   timer: Timer,
   send: (index: number, intendedMs: number) => void,
 ): Promise<void> {
   const startMs = timer.nowMs();
-  for (let index = 0; index < pace.count; index++) {
+  for (let index = 0; index < pace.count && !pace.until?.aborted; index++) {
     const intendedMs = startMs + (index * 1000) / pace.ratePerSecond;
     if (timer.nowMs() < intendedMs) await timer.waitUntil(intendedMs);
     send(index, intendedMs);

@@ -1,5 +1,5 @@
 // Requests to a gateway: closed loop for throughput (each connection sends when it has its answer), open loop for latency.
-import { measureOpenLoop } from '../pace.ts';
+import { measureOpenLoop, type Pace } from '../pace.ts';
 import { latenciesOf } from '../statistics.ts';
 import { createWorkload } from '../workload.ts';
 import { type HttpAnswer, HttpConnection, requestBytes } from './http-connection.ts';
@@ -18,7 +18,8 @@ interface Tally {
 
 type Measured = Pick<HttpResult, 'elapsedMs'> & { readonly latenciesMs: readonly number[] };
 
-export async function runHttp(job: HttpJob): Promise<HttpResult> {
+/** With `until` aborted, requests at a rate end before their time. */
+export async function runHttp(job: HttpJob, until: AbortSignal): Promise<HttpResult> {
   const connections = Array.from({ length: job.connections }, () => new HttpConnection(new URL(job.url)));
   const prepare = requestSource(job);
   const phase = async (seconds: number) => {
@@ -35,7 +36,11 @@ export async function runHttp(job: HttpJob): Promise<HttpResult> {
     const measured =
       ratePerSecond === undefined
         ? await closedLoop(connections, seconds, send)
-        : await pacedLoop(connections, { ratePerSecond, count: Math.round(ratePerSecond * seconds) }, send);
+        : await pacedLoop(
+            connections,
+            { ratePerSecond, count: Math.round(ratePerSecond * seconds), until },
+            send,
+          );
     const { latenciesMs, elapsedMs } = measured;
     return { ...tally, elapsedMs, latencies: latenciesOf(latenciesMs) };
   };
@@ -130,7 +135,7 @@ async function closedLoop(
 /** A request for which no connection is free waits for one, and its latency counts on. */
 async function pacedLoop(
   connections: readonly HttpConnection[],
-  pace: { readonly ratePerSecond: number; readonly count: number },
+  pace: Pace,
   send: (connection: HttpConnection) => Promise<boolean>,
 ): Promise<Measured> {
   const free = [...connections];

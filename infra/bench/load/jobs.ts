@@ -2,6 +2,9 @@
 import type { Latencies } from '../statistics.ts';
 import type { Workload } from '../workload.ts';
 
+/** Said to a job that is under way. */
+export const ENOUGH = 'enough';
+
 /** The segment that a job works on directly, past the gateway. */
 export interface JobSegment {
   readonly natsUrl: string;

@@ -3,12 +3,12 @@ import { errorText } from '../../../shared/kernel/errors.ts';
 import { surviveTransportErrors } from '../../../shared/nats/connect.ts';
 import { runAppend } from './append-job.ts';
 import { runHttp } from './http-job.ts';
-import type { LoadJob } from './jobs.ts';
+import { ENOUGH, type LoadJob } from './jobs.ts';
 import { runCeiling, runSeed } from './store-jobs.ts';
 
 export type LoadAnswer = { readonly result: unknown } | { readonly error: string };
 
-function run(job: LoadJob): Promise<unknown> {
+function run(job: LoadJob, until: AbortSignal): Promise<unknown> {
   switch (job.kind) {
     case 'seed':
       return runSeed(job);
@@ -17,7 +17,7 @@ function run(job: LoadJob): Promise<unknown> {
     case 'ceiling':
       return runCeiling(job);
     case 'http':
-      return runHttp(job);
+      return runHttp(job, until);
   }
 }
 
@@ -27,8 +27,12 @@ function answer(message: LoadAnswer): void {
 
 surviveTransportErrors((error) => answer({ error: errorText(error) }));
 process.once('disconnect', () => process.exit(1));
+const until = new AbortController();
 process.once('message', (job: LoadJob) => {
-  run(job).then(
+  process.on('message', (said) => {
+    if (said === ENOUGH) until.abort();
+  });
+  run(job, until.signal).then(
     (result) => answer({ result }),
     (error: unknown) =>
       answer({ error: error instanceof Error ? (error.stack ?? error.message) : String(error) }),

@@ -2,11 +2,14 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { packagePath } from '../../package-root.ts';
 import type { Ownership } from '../ownership.ts';
-import type { JobResult, LoadJob } from './jobs.ts';
+import type { JobResult } from './jobs.ts';
+import { ENOUGH, type LoadJob } from './jobs.ts';
 import type { LoadAnswer } from './load-child.ts';
 
 export interface RunningLoad<Job extends LoadJob> {
   readonly result: Promise<JobResult<Job>>;
+  /** Requests at a rate: no more of them, the result is that of those before. */
+  enough(): void;
   /** Ends it early; then there is no result. */
   end(): void;
 }
@@ -19,7 +22,7 @@ export function startLoad<Job extends LoadJob>(job: Job): RunningLoad<Job> {
   // Whoever ends it early does not wait for it.
   result.catch(() => {});
   child.send(job);
-  return { result, end: () => void child.kill('SIGKILL') };
+  return { result, enough: () => void child.send(ENOUGH), end: () => void child.kill('SIGKILL') };
 }
 
 /** Runs a job to its end, or to that of what owns it. Throws when it could not be done. */

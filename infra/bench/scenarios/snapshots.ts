@@ -6,10 +6,12 @@ import { createWriteStream } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { packagePath } from '../../package-root.ts';
 import { seedProfiles } from '../backlog.ts';
 import { httpFigures, httpJob } from '../http-scenario.ts';
-import type { HttpResult } from '../load/jobs.ts';
+import type { HttpJob, HttpResult } from '../load/jobs.ts';
+import type { RunningLoad } from '../load/load-process.ts';
 import { readUse } from '../process-stat.ts';
 import { openRig, type Rig } from '../rig.ts';
 import type { BenchContext, Case, Scenario } from '../scenario.ts';
@@ -34,7 +36,9 @@ export const snapshots: Scenario = {
       await seedProfiles(rig, context, Math.min(PROFILES_MAX, context.sizes.profiles));
       const worker = await rig.startWorker();
       const live = await liveLoad(context, rig);
-      const cases: Case[] = [{ name: 'no load', figures: httpFigures(await live(context.sizes.seconds)) }];
+      const cases: Case[] = [
+        { name: 'no load', figures: httpFigures(await live(context.sizes.seconds).result) },
+      ];
       for (const run of [1, 2]) {
         const file = join(folder, `crm-${run}.csv`);
         await writeRows(file, context.sizes.manyProfiles, run);
@@ -54,7 +58,7 @@ export const snapshots: Scenario = {
   },
 };
 
-type Live = (seconds: number) => Promise<HttpResult>;
+type Live = (seconds: number) => Pick<RunningLoad<HttpJob>, 'result' | 'enough'>;
 
 async function liveLoad(context: BenchContext, rig: Rig): Promise<Live> {
   const gateway = await rig.startGateway();
@@ -72,23 +76,17 @@ async function liveLoad(context: BenchContext, rig: Rig): Promise<Live> {
     calls += 1;
     const workload = { ...job.workload, name: `${job.workload.name}-${calls}`, profiles };
     const warmUpSeconds = calls === 1 ? Math.max(10, job.warmUpSeconds) : 0;
-    return rig.startLoad({ ...job, seconds, warmUpSeconds, workload }).result;
+    return rig.startLoad({ ...job, seconds, warmUpSeconds, workload });
   };
 }
 
-/** The live load for as long as the rows are loaded: in pieces of which the last one ends after them. */
+/** The live load for as long as the rows are loaded, and a second longer: they are in force then, and first read. */
 async function beside<T>(load: () => Promise<T>, live: Live): Promise<readonly [T, HttpResult]> {
-  let done = false;
-  const loading = load().finally(() => {
-    done = true;
-  });
-  loading.catch(() => {});
-  let worst: HttpResult | undefined;
-  do {
-    const piece = await live(5);
-    if (!worst || piece.latencies.p99 > worst.latencies.p99) worst = piece;
-  } while (!done);
-  return [await loading, worst];
+  const requests = live(LOAD_DEADLINE_MS / 1000);
+  const loaded = await load();
+  await sleep(1000);
+  requests.enough();
+  return [loaded, await requests.result];
 }
 
 export interface Loaded {
