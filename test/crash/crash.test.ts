@@ -1,5 +1,5 @@
 // Each event once, under fire. The short form runs with all tests; the long one by `CRASH_SECONDS=90 npm run crash`.
-// `CRASH_SEED` plays a schedule again, `CRASH_KEEP=1` keeps the folder with logs and data.
+// `CRASH_RECEIVER_DOWN=150` keeps the receiver away for so many seconds once. `CRASH_SEED` plays a schedule again, `CRASH_KEEP=1` keeps the folder with logs and data.
 import { expect, it } from 'vitest';
 import { type CrashOptions, runCrash } from './harness.ts';
 import { singleServer } from './single-server-scenario.ts';
@@ -13,6 +13,7 @@ const options: CrashOptions = {
   seed: Number(env.CRASH_SEED ?? Math.floor(Math.random() * 1_000_000)),
   seconds,
   rate: Number(env.CRASH_RATE ?? 300),
+  ...(env.CRASH_RECEIVER_DOWN && { receiverDownMs: Number(env.CRASH_RECEIVER_DOWN) * 1000 }),
 };
 
 it(

@@ -33,6 +33,8 @@ export interface CrashOptions {
   /** How long the fire lasts at least; the deck of faults is always played to its end once. */
   readonly seconds: number;
   readonly rate: number;
+  /** The first time that the receiver is down it is so for this long, while the other faults go on. */
+  readonly receiverDownMs?: number | undefined;
 }
 
 /** What is put under fire, and by what. */

@@ -28,16 +28,30 @@ export const singleServer: Scenario<SingleServer> = {
       ...{ gateways: GATEWAYS, workers: WORKERS, activators: ACTIVATORS },
     };
   },
-  attack: (fleet, canary, { seed }) => ({
-    rebalance: true,
-    deckSize: DECK_SIZE,
-    async *strikes() {
-      for (const fault of scheduleOf(seed, COUNTS)) {
-        yield await strike(fleet, canary, fault);
-      }
-    },
-    finish: () => Promise.resolve({ accepted: [], figures: {} }),
-  }),
+  attack(fleet, canary, { seed, receiverDownMs }) {
+    let isDown = false;
+    let outage: Promise<void> | undefined;
+    return {
+      rebalance: true,
+      deckSize: DECK_SIZE,
+      async *strikes() {
+        for (const fault of scheduleOf(seed, COUNTS)) {
+          if (isDown && fault.kind.startsWith('receiver')) continue;
+          if (fault.kind === 'receiver down' && receiverDownMs !== undefined && !outage) {
+            isDown = true;
+            outage = fleet.receiver!.misbehave('down', receiverDownMs).finally(() => {
+              isDown = false;
+            });
+            yield { fault, recoveryMs: undefined };
+          } else yield await strike(fleet, canary, fault);
+        }
+      },
+      async finish() {
+        await outage;
+        return { accepted: [], figures: outage ? { receiverDownMs } : {} };
+      },
+    };
+  },
   demands: demandsOf,
 };
 
